@@ -1,0 +1,29 @@
+//! Runs once per instance; what it does is in the environment.
+
+use testbed_common::lifespan;
+
+use crate::{Testbed, sleep};
+
+wit_bindgen::generate!({ path: "../../wit", world: "async-app" });
+
+export!(Testbed);
+
+impl exports::wasmserve::lifespan::lifespan_async::Guest for Testbed {
+    async fn startup() -> Result<(), String> {
+        for step in lifespan::startup_steps() {
+            sleep(lifespan::take(&step)?).await;
+        }
+        println!("testbed: startup");
+        Ok(())
+    }
+
+    async fn shutdown() {
+        for step in lifespan::shutdown_steps() {
+            match lifespan::take(&step) {
+                Ok(time) => sleep(time).await,
+                Err(error) => eprintln!("testbed: shutdown: {error}"),
+            }
+        }
+        lifespan::say_goodbye();
+    }
+}

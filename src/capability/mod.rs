@@ -1,0 +1,3 @@
+//! What a guest may reach.
+
+pub mod outbound;

@@ -1,0 +1,15 @@
+//! `wasmserve check`: what a start would check, without serving.
+
+use super::roles::ROLES;
+use crate::cli::ServeArgs;
+use crate::config::{Settings, Source};
+use crate::exit::Failure;
+use crate::{log, supervisor};
+
+pub fn check(source: Source, args: &ServeArgs) -> Result<(), Failure> {
+    let settings = Settings::check(source, args)?;
+    log::start(settings.log_level, settings.log_format);
+    let loaded = supervisor::load(&settings, ROLES, None)?;
+    println!("{}: ok, {}", settings.source.name(), loaded.plan.interface);
+    Ok(())
+}

@@ -1,0 +1,177 @@
+//! From what was typed to what is served: raw options are checked together, and every mistake is told at once.
+
+mod parse;
+
+use crate::cli::{Isolation, Lifespan, Offload, ServeArgs};
+use crate::exit::{Exit, Failure};
+use crate::log::{Format, Level};
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What to serve.
+#[derive(Clone, Debug)]
+pub enum Source {
+    File(PathBuf),
+    /// Part of the executable (`wasmserve demo`).
+    BuiltIn(&'static [u8]),
+}
+
+/// A folder that the guest may use.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dir {
+    pub host: PathBuf,
+    pub guest: String,
+    pub read_only: bool,
+}
+
+/// Checked settings: every value is usable on its own and together with the others.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The app's name, as it stands in logs and in the guest's environment.
+    pub app: String,
+    pub source: Source,
+    pub binds: Vec<SocketAddr>,
+    pub workers: usize,
+    pub threads: usize,
+    pub offload: Offload,
+    pub instances: Option<usize>,
+    pub concurrency: usize,
+    pub queue: usize,
+    pub isolation: Isolation,
+    pub lifespan: Lifespan,
+    pub env: Vec<(String, String)>,
+    pub dirs: Vec<Dir>,
+    pub timeout_graceful_shutdown: Duration,
+    pub timeout_startup: Duration,
+    pub timeout_worker_healthcheck: Duration,
+    pub log_level: Level,
+    pub log_format: Format,
+    pub access_log: bool,
+    pub identify: bool,
+    pub cache_dir: Option<PathBuf>,
+    /// The demo closes each connection, so that a browser meets all workers, and shows process ids.
+    pub demo: bool,
+}
+
+/// How one component is served: settings and what the component is, taken together.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Whether the handler is asynchronous (`wasi:http` 0.3).
+    pub is_async: bool,
+    /// The handler's interface with its version.
+    pub interface: String,
+    /// The exported interface whose `startup` and `shutdown` are called, if they are.
+    pub lifespan: Option<String>,
+    /// Whether each request gets a fresh instance.
+    pub fresh: bool,
+    /// Why, if the component itself asks for it.
+    pub why_fresh: Option<String>,
+    /// Instances per worker at most.
+    pub instances: usize,
+    /// Requests in flight in one instance at most.
+    pub concurrency: usize,
+}
+
+/// Instances per worker at most if nothing is said, where one serves one request at a time.
+pub const INSTANCES_SYNC: usize = 32;
+/// Upper limits that keep a mistyped number from exhausting the machine.
+const MAX_WORKERS: usize = 1024;
+const MAX_THREADS: usize = 1024;
+const MAX_INSTANCES: usize = 10_000;
+
+impl Settings {
+    /// Checks what was typed; the failure lists every mistake.
+    pub fn check(source: Source, args: &ServeArgs) -> Result<Self, Failure> {
+        let mut mistakes = Vec::new();
+        let mut keep = |mistake: String| mistakes.push(mistake);
+
+        let binds = parse::binds(args, &mut keep);
+        let workers = parse::workers(args.workers.as_deref(), &mut keep);
+        for (flag, value, most) in [
+            ("--workers", workers, MAX_WORKERS),
+            ("--threads", args.threads, MAX_THREADS),
+            ("--instances", args.instances.unwrap_or(1), MAX_INSTANCES),
+            ("--concurrency", args.concurrency, MAX_INSTANCES),
+        ] {
+            if value == 0 || value > most {
+                keep(format!("{flag} {value}: must be from 1 to {most}"));
+            }
+        }
+        let env = args.env.iter().filter_map(|text| parse::env(text, &mut keep)).collect();
+        let dirs = args.dir.iter().filter_map(|text| parse::dir(text, &mut keep)).collect();
+        let mut seconds = |flag, text: &str| parse::seconds(flag, text, &mut keep);
+        let settings = Settings {
+            app: app_name(&source),
+            source,
+            binds,
+            workers,
+            threads: args.threads,
+            offload: args.offload,
+            instances: args.instances,
+            concurrency: args.concurrency,
+            queue: args.queue,
+            isolation: args.isolation,
+            lifespan: args.lifespan,
+            env,
+            dirs,
+            timeout_graceful_shutdown: seconds("--timeout-graceful-shutdown", &args.timeout_graceful_shutdown),
+            timeout_startup: seconds("--timeout-startup", &args.timeout_startup),
+            timeout_worker_healthcheck: seconds("--timeout-worker-healthcheck", &args.timeout_worker_healthcheck),
+            log_level: args.log_level,
+            log_format: args.log_format.unwrap_or_else(Format::for_stderr),
+            access_log: !args.no_access_log,
+            identify: args.identify,
+            cache_dir: args.cache_dir.clone(),
+            demo: false,
+        };
+        if mistakes.is_empty() { Ok(settings) } else { Err(Failure::new(Exit::Usage, mistakes.join("\n"))) }
+    }
+}
+
+fn app_name(source: &Source) -> String {
+    match source {
+        Source::File(path) => path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned(),
+        Source::BuiltIn(_) => "demo".to_owned(),
+    }
+}
+
+impl Source {
+    /// How messages call it.
+    pub fn name(&self) -> String {
+        match self {
+            Source::File(path) => display(path),
+            Source::BuiltIn(_) => "the built-in demo".to_owned(),
+        }
+    }
+
+    /// The component's bytes, as they are.
+    pub fn read(&self) -> Result<Vec<u8>, Failure> {
+        match self {
+            Source::File(path) => read_component(path),
+            Source::BuiltIn(bytes) => Ok(bytes.to_vec()),
+        }
+    }
+}
+
+/// Reads a component file, or tells why it cannot be read.
+pub fn read_component(path: &Path) -> Result<Vec<u8>, Failure> {
+    let failure = |what: String| Failure::new(Exit::Load, format!("{}: {what}", path.display()));
+    let mut file = File::open(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => failure("there is no such file: check the path".to_owned()),
+        _ => failure(format!("cannot be opened: {error}")),
+    })?;
+    let metadata = file.metadata().map_err(|error| failure(error.to_string()))?;
+    if metadata.is_dir() {
+        return Err(failure("is a folder: name the component file in it (a .wasm file)".to_owned()));
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(|error| failure(format!("cannot be read: {error}")))?;
+    Ok(bytes)
+}
+
+fn display(path: &Path) -> String {
+    path.display().to_string()
+}

@@ -1,0 +1,10 @@
+//! The Wasm side: what a component is, how it becomes machine code, and instances of it.
+
+pub mod compile;
+pub mod engine;
+pub mod inspect;
+pub mod output;
+pub mod plan;
+pub mod provided;
+pub mod state;
+pub mod template;

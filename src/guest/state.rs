@@ -1,0 +1,70 @@
+//! What belongs to one instance on the host's side: its WASI context, its resources, its time slice.
+
+use super::output::{Output, Stream};
+use crate::capability::outbound::Denied;
+use crate::config::Settings;
+use crate::lane::slice::Slice;
+use std::sync::Arc;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+/// Where an instance stands, as its environment and our records tell.
+#[derive(Clone, Debug)]
+pub struct Place {
+    pub app: Arc<str>,
+    pub worker: usize,
+    pub instance: u64,
+    pub generation: u64,
+}
+
+pub struct State {
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    outbound: Denied,
+    table: ResourceTable,
+    pub slice: Arc<Slice>,
+}
+
+impl State {
+    pub fn new(settings: &Settings, place: &Place, slice: Arc<Slice>) -> wasmtime::Result<Self> {
+        let mut wasi = WasiCtx::builder();
+        wasi.arg(&place.app);
+        for (key, value) in &settings.env {
+            wasi.env(key, value);
+        }
+        wasi.env("WASMSERVE_APP", &place.app)
+            .env("WASMSERVE_WORKER", place.worker.to_string())
+            .env("WASMSERVE_INSTANCE", place.instance.to_string())
+            .env("WASMSERVE_GENERATION", place.generation.to_string());
+        if settings.demo {
+            wasi.env("WASMSERVE_PID", std::process::id().to_string());
+        }
+        for dir in &settings.dirs {
+            let perms = if dir.read_only { FsPerms::ReadOnly } else { FsPerms::ReadWrite };
+            wasi.preopened_dir(&dir.host, &dir.guest, perms)?;
+        }
+        wasi.stdout(Output::new(place, Stream::Stdout)).stderr(Output::new(place, Stream::Stderr));
+        // The library allows sockets unless told otherwise.
+        wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
+        Ok(Self {
+            wasi: wasi.build(),
+            http: WasiHttpCtx::new(),
+            outbound: Denied,
+            table: ResourceTable::new(),
+            slice,
+        })
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.outbound }
+    }
+}

@@ -1,0 +1,140 @@
+//! What all instances of a component share: the mapped code, linked and with its exports looked up once.
+
+use super::engine;
+use super::state::{Place, State};
+use crate::config::{Plan, Settings};
+use crate::lane::slice::Slice;
+use crate::sys;
+use std::fs::File;
+use std::sync::Arc;
+use wasmtime::component::{
+    Accessor, Component, ComponentExportIndex, Instance as Exports, InstancePre, Linker, Resource, TypedFunc,
+};
+use wasmtime::{Engine, Result, Store, UpdateDeadline, format_err};
+use wasmtime_wasi_http::p2::types::{HostIncomingRequest, HostResponseOutparam};
+use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
+use wasmtime_wasi_http::p3::{Request, Response};
+
+/// `wasi:http/incoming-handler@0.2.x#handle`.
+pub type HandleSync = TypedFunc<(Resource<HostIncomingRequest>, Resource<HostResponseOutparam>), ()>;
+/// `wasi:http/handler@0.3.x#handle`.
+pub type HandleAsync = TypedFunc<(Resource<Request>,), (std::result::Result<Resource<Response>, ErrorCode>,)>;
+
+#[derive(Clone, Copy)]
+pub enum Handle {
+    Sync(HandleSync),
+    Async(HandleAsync),
+}
+
+/// The lifespan functions of one instance.
+#[derive(Clone, Copy)]
+pub struct Lifespan {
+    startup: TypedFunc<(), (std::result::Result<(), String>,)>,
+    shutdown: TypedFunc<(), ()>,
+}
+
+/// One instance: a store of its own with the functions that we call.
+pub struct Instance {
+    pub store: Store<State>,
+    pub handle: Handle,
+    pub lifespan: Option<Lifespan>,
+}
+
+pub struct Template {
+    engine: Engine,
+    pre: InstancePre<State>,
+    is_async: bool,
+    handle: ComponentExportIndex,
+    lifespan: Option<(ComponentExportIndex, ComponentExportIndex)>,
+    settings: Arc<Settings>,
+    /// Machine code is this large: what large components do in one go is kept off the loop.
+    large: bool,
+}
+
+/// From this size of machine code on, making and disposing of an instance is work for the pool.
+const LARGE: u64 = 8 << 20;
+
+fn linker(engine: &Engine) -> Result<Linker<State>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+    Ok(linker)
+}
+
+/// Whether everything that the component imports is there, with the types it expects.
+pub fn check_links(engine: &Engine, component: &Component) -> Result<()> {
+    linker(engine)?.instantiate_pre(component).map(drop)
+}
+
+impl Template {
+    pub fn new(settings: Arc<Settings>, plan: &Plan, artefact: &File) -> Result<Self> {
+        let engine = engine::for_running()?;
+        let component = sys::map_component(&engine, artefact)?;
+        let function = |interface: &str, name: &str| {
+            let (_, instance) = component.get_export(None, interface)?;
+            component.get_export_index(Some(&instance), name)
+        };
+        let handle = function(&plan.interface, "handle")
+            .ok_or_else(|| format_err!("{} has no function handle", plan.interface))?;
+        let lifespan = match &plan.lifespan {
+            None => None,
+            Some(interface) => {
+                let missing = || format_err!("{interface} lacks a function");
+                let startup = function(interface, "startup").ok_or_else(missing)?;
+                Some((startup, function(interface, "shutdown").ok_or_else(missing)?))
+            }
+        };
+        let pre = linker(&engine)?.instantiate_pre(&component)?;
+        let large = artefact.metadata().is_ok_and(|metadata| metadata.len() >= LARGE);
+        Ok(Self { engine, pre, is_async: plan.is_async, handle, lifespan, settings, large })
+    }
+
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub fn is_large(&self) -> bool {
+        self.large
+    }
+
+    pub async fn instantiate(&self, place: &Place, slice: Arc<Slice>) -> Result<Instance> {
+        let mut store = Store::new(&self.engine, State::new(&self.settings, place, slice)?);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|store| {
+            let slice = &store.data().slice;
+            if slice.is_killed() {
+                return Err(format_err!("the instance was ended: {}", slice.why_killed()));
+            }
+            Ok(if slice.overrun() { UpdateDeadline::Yield(1) } else { UpdateDeadline::Continue(1) })
+        });
+        let exports = self.pre.instantiate_async(&mut store).await?;
+        let handle = self.handle(&exports, &mut store)?;
+        let lifespan = self.lifespan.map(|(startup, shutdown)| -> Result<_> {
+            Ok(Lifespan {
+                startup: exports.get_typed_func(&mut store, startup)?,
+                shutdown: exports.get_typed_func(&mut store, shutdown)?,
+            })
+        });
+        Ok(Instance { handle, lifespan: lifespan.transpose()?, store })
+    }
+
+    fn handle(&self, exports: &Exports, store: &mut Store<State>) -> Result<Handle> {
+        Ok(match self.is_async {
+            true => Handle::Async(exports.get_typed_func(store, self.handle)?),
+            false => Handle::Sync(exports.get_typed_func(store, self.handle)?),
+        })
+    }
+}
+
+impl Lifespan {
+    /// Calls `startup`; the inner error is the guest's own message.
+    pub async fn startup(&self, accessor: &Accessor<State>) -> Result<std::result::Result<(), String>> {
+        Ok(self.startup.call_concurrent(accessor, ()).await?.0)
+    }
+
+    pub async fn shutdown(&self, accessor: &Accessor<State>) -> Result<()> {
+        self.shutdown.call_concurrent(accessor, ()).await
+    }
+}

@@ -1,0 +1,199 @@
+//! Bodies on their way: the request's, whose first part may be read before an instance is taken, and the
+//! response's, which is counted and logged as it passes.
+
+use super::access::Entry;
+use crate::lane::exchange::Exchange;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use wasmtime_wasi_http::{Error, WasiBody};
+
+/// How much of a request's body is read before it takes a sync instance, in bytes.
+pub const READ_AHEAD: usize = 64 * 1024;
+
+/// A body whose first frames have been read already.
+pub struct Begun<B> {
+    frames: VecDeque<Frame<Bytes>>,
+    rest: Option<B>,
+}
+
+/// Reads the body up to its end or `READ_AHEAD`, whichever is first: a slow upload holds no instance for that.
+pub async fn read_ahead<B>(mut body: B) -> Result<Begun<B>, B::Error>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let mut frames = VecDeque::new();
+    let mut length = 0;
+    while length < READ_AHEAD && !body.is_end_stream() {
+        let Some(frame) = body.frame().await else {
+            return Ok(Begun { frames, rest: None });
+        };
+        let frame = frame?;
+        length += frame.data_ref().map_or(0, Bytes::len);
+        frames.push_back(frame);
+    }
+    Ok(Begun { frames, rest: Some(body) })
+}
+
+impl<B> Begun<B> {
+    fn length(&self) -> u64 {
+        self.frames.iter().filter_map(Frame::data_ref).map(|data| data.len() as u64).sum()
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for Begun<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        if let Some(frame) = self.frames.pop_front() {
+            return Poll::Ready(Some(Ok(frame)));
+        }
+        match &mut self.rest {
+            Some(rest) => Pin::new(rest).poll_frame(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.frames.is_empty() && self.rest.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let begun = self.length();
+        let rest = self.rest.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint);
+        let mut hint = SizeHint::new();
+        hint.set_lower(begun + rest.lower());
+        // With an exact length there would be a Content-Length and, over HTTP/1, no place for trailers.
+        let has_trailers = self.frames.iter().any(Frame::is_trailers);
+        if let Some(upper) = rest.upper().filter(|_| !has_trailers) {
+            hint.set_upper(begun + upper);
+        }
+        hint
+    }
+}
+
+/// A response's body: complete already, or still produced by the guest.
+pub struct Outgoing {
+    content: Content,
+    /// Tells the instance when the body has been passed on.
+    exchange: Option<Arc<Exchange>>,
+    entry: Option<Box<Entry>>,
+}
+
+enum Content {
+    Whole(Option<Bytes>),
+    Streaming(Begun<WasiBody>),
+}
+
+impl Outgoing {
+    pub fn whole(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        Self { content: Content::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())), exchange: None, entry: None }
+    }
+
+    pub fn log(mut self, entry: Option<Box<Entry>>) -> Self {
+        self.entry = entry;
+        self
+    }
+
+    /// Takes what the guest has produced by now: a body that is complete goes out with its head in one write
+    /// and gets a Content-Length. An error means that the guest ended before anything was sent.
+    pub fn collect(cx: &mut Context<'_>, mut body: WasiBody, exchange: Arc<Exchange>) -> Result<Self, Error> {
+        let mut frames = VecDeque::new();
+        let mut length = 0;
+        while length < READ_AHEAD {
+            match Pin::new(&mut body).poll_frame(cx) {
+                Poll::Pending => break,
+                Poll::Ready(None) if exchange.is_broken() => return Err(Error::ConnectionTerminated),
+                Poll::Ready(None) => {
+                    exchange.set_delivered();
+                    if frames.iter().all(Frame::is_data) {
+                        return Ok(Self::whole(concatenate(frames)));
+                    }
+                    let begun = Begun { frames, rest: None };
+                    return Ok(Self { content: Content::Streaming(begun), exchange: None, entry: None });
+                }
+                Poll::Ready(Some(Err(error))) => return Err(error),
+                Poll::Ready(Some(Ok(frame))) => {
+                    length += frame.data_ref().map_or(0, Bytes::len);
+                    frames.push_back(frame);
+                }
+            }
+        }
+        let begun = Begun { frames, rest: Some(body) };
+        Ok(Self { content: Content::Streaming(begun), exchange: Some(exchange), entry: None })
+    }
+}
+
+fn concatenate(mut frames: VecDeque<Frame<Bytes>>) -> Bytes {
+    let first = frames.pop_front().and_then(|frame| frame.into_data().ok()).unwrap_or_default();
+    if frames.is_empty() {
+        return first;
+    }
+    let mut all = Vec::from(first);
+    for data in frames.into_iter().filter_map(|frame| frame.into_data().ok()) {
+        all.extend_from_slice(&data);
+    }
+    all.into()
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = &mut *self;
+        let frame = match &mut this.content {
+            Content::Whole(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
+            Content::Streaming(begun) => ready!(Pin::new(begun).poll_frame(cx)),
+        };
+        match &frame {
+            Some(Ok(frame)) => {
+                if let (Some(entry), Some(data)) = (&mut this.entry, frame.data_ref()) {
+                    entry.bytes += data.len() as u64;
+                }
+            }
+            // The guest's end of the body is gone with its instance: this is not the end of the message.
+            None if this.exchange.as_ref().is_some_and(|exchange| exchange.is_broken()) => {
+                return Poll::Ready(Some(Err(Error::ConnectionTerminated)));
+            }
+            Some(Err(_)) | None => {
+                if let Some(exchange) = this.exchange.take() {
+                    exchange.set_delivered();
+                }
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Whole(bytes) => bytes.is_none(),
+            // Only its end tells whether the instance lived to see it.
+            Content::Streaming(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Content::Streaming(begun) => begun.size_hint(),
+        }
+    }
+}
+
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        if let Some(exchange) = self.exchange.take() {
+            exchange.set_delivered();
+        }
+        if let Some(entry) = self.entry.take() {
+            entry.log();
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What goes back to the client: the guest's response, or one of our own where there is none.
+
+use super::body::Outgoing;
+use super::request::Rejection;
+use crate::lane::Refusal;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use http::{Response, StatusCode};
+use std::time::Duration;
+
+pub type Answer = Response<Outgoing>;
+
+pub static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+fn text(status: StatusCode, text: String) -> Answer {
+    let mut response = Response::new(Outgoing::whole(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+pub fn rejection(rejection: Rejection) -> Answer {
+    text(rejection.status, format!("{}: {}\n", rejection.status, rejection.reason))
+}
+
+/// The answer for a guest that gave none. `id` is what the log knows the failure by.
+pub fn failure(id: &str) -> Answer {
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    let mut response = text(status, format!("{status}\nrequest id: {id}\n"));
+    if let Ok(id) = HeaderValue::try_from(id) {
+        response.headers_mut().insert(REQUEST_ID.clone(), id);
+    }
+    response
+}
+
+/// The answer while there is nobody to take the request.
+pub fn unavailable(retry_after: Duration) -> Answer {
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    let mut response = text(status, format!("{status}\n"));
+    let seconds = retry_after.as_secs_f64().ceil().max(1.0) as u64;
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    response
+}
+
+/// How a refusal is answered, and what is to be logged of it.
+pub fn refusal(refusal: Refusal, id: impl FnOnce() -> String) -> (Answer, Option<(String, String)>) {
+    match refusal {
+        Refusal::QueueFull => (unavailable(Duration::from_secs(1)), None),
+        Refusal::NoInstance { retry_after } => (unavailable(retry_after), None),
+        Refusal::Error(message) => {
+            let id = id();
+            (failure(&id), Some((id, message)))
+        }
+        Refusal::Died(message) => {
+            let id = id();
+            (failure(&id), Some((id, message.to_string())))
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! An instance actor: one future that owns a store and its instance from startup to shutdown, takes requests
+//! from the queue and drives them; and the task on the loop that looks after it.
+
+use super::call;
+use super::exchange::{Exchange, Refusal};
+use super::offload::{Ended, Offloaded};
+use super::queue::{Lane, StartError};
+use super::slice::Slice;
+use crate::cli::Offload;
+use crate::guest::state::{Place, State};
+use crate::guest::template::{self, Instance};
+use crate::log;
+use futures::stream::{FuturesUnordered, StreamExt};
+use futures::task::AtomicWaker;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+use wasmtime::Result;
+use wasmtime::component::Accessor;
+
+/// An actor takes further requests in one poll for at most this long, then lets others of the loop go first.
+const TURN: Duration = Duration::from_micros(500);
+
+/// What an actor shares with the queue and with the task that looks after it.
+pub struct Handle {
+    pub waker: AtomicWaker,
+    /// Told to take a request and not polled since.
+    pub woken: AtomicBool,
+    slice: Arc<Slice>,
+    phase: AtomicU8,
+    served: AtomicU64,
+    /// Requests in flight have been told why the instance ended, and log it.
+    told: AtomicBool,
+    /// Requests taken and not finished: the guest still works on them or their bodies are on their way.
+    in_flight: Mutex<Vec<Arc<Exchange>>>,
+    place: Place,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Phase {
+    Starting,
+    Serving,
+    Stopping,
+}
+
+/// How an actor ended by itself.
+enum End {
+    Retired,
+    StartupFailed(String),
+    /// It trapped, in whatever phase.
+    Trapped(wasmtime::Error),
+    Unusable(wasmtime::Error),
+}
+
+impl Handle {
+    fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Relaxed);
+        // Whoever looks after us sets the phase's time limit.
+        self.waker.wake();
+    }
+
+    fn is_in(&self, phase: Phase) -> bool {
+        self.phase.load(Relaxed) == phase as u8
+    }
+
+    fn with_in_flight<R>(&self, with: impl FnOnce(&mut Vec<Arc<Exchange>>) -> R) -> R {
+        with(&mut self.in_flight.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Nothing that is in flight will be answered.
+    fn abort_all(&self, why: &Refusal) {
+        for exchange in self.with_in_flight(std::mem::take) {
+            exchange.abort(why.clone());
+            self.told.store(true, Relaxed);
+        }
+    }
+}
+
+/// Looks after one actor, on the loop, from its start to the end of its instance.
+pub async fn live(lane: Lane, instance: u64, told: Option<oneshot::Sender<Result<(), StartError>>>) {
+    let shop = lane.shop().clone();
+    let slice = Arc::new(Slice::new(shop.ticker.clone()));
+    let handle = Arc::new(Handle {
+        waker: AtomicWaker::new(),
+        woken: AtomicBool::new(false),
+        slice: slice.clone(),
+        phase: AtomicU8::new(Phase::Starting as u8),
+        served: AtomicU64::new(0),
+        told: AtomicBool::new(false),
+        in_flight: Mutex::default(),
+        place: Place { app: shop.app.clone(), worker: shop.worker, instance, generation: shop.generation },
+    });
+    let work = Box::pin(run(lane.clone(), handle.clone()));
+    let mut offloaded = pin!(Offloaded::new(work, slice, shop.ticker.clone(), shop.pool.clone()));
+    let mut limits = Limits::new(shop.settings.timeout_startup, shop.settings.timeout_graceful_shutdown);
+    let mut told = told;
+    let end = poll_fn(|cx| {
+        handle.waker.register(cx.waker());
+        lane.before_poll(&handle);
+        limits.poll(cx, &handle);
+        let polled = offloaded.as_mut().poll(cx);
+        if !handle.is_in(Phase::Starting) && let Some(told) = told.take() {
+            let _ = told.send(Ok(()));
+        }
+        lane.after_poll();
+        polled
+    })
+    .await;
+    let failed = handle.is_in(Phase::Starting);
+    if matches!(end, Ok(End::Trapped(_))) {
+        shop.row.traps.fetch_add(1, Relaxed);
+    }
+    let start_error = report(&handle, end, failed);
+    if let (Some(told), Some(error)) = (told, start_error) {
+        let _ = told.send(Err(error));
+    }
+    lane.ended(&handle, failed);
+}
+
+/// Time limits of the phases in which no request's deadline applies.
+struct Limits {
+    startup: Duration,
+    shutdown: Duration,
+    phase: Option<Phase>,
+    timer: std::pin::Pin<Box<tokio::time::Sleep>>,
+}
+
+impl Limits {
+    fn new(startup: Duration, shutdown: Duration) -> Self {
+        Self { startup, shutdown, phase: Some(Phase::Starting), timer: Box::pin(tokio::time::sleep(startup)) }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, handle: &Handle) {
+        if self.phase == Some(Phase::Starting) && !handle.is_in(Phase::Starting) {
+            self.phase = None;
+        }
+        if self.phase.is_none() && handle.is_in(Phase::Stopping) {
+            self.phase = Some(Phase::Stopping);
+            self.timer.as_mut().reset((Instant::now() + self.shutdown).into());
+        }
+        let (name, limit) = match self.phase {
+            Some(Phase::Starting) => ("startup", self.startup),
+            Some(Phase::Stopping) => ("shutdown", self.shutdown),
+            _ => return,
+        };
+        if self.timer.as_mut().poll(cx).is_ready() {
+            handle.slice.kill(&format!("{name} took longer than {} s", limit.as_secs_f64()));
+        }
+    }
+}
+
+/// Logs how an instance ended and answers what it leaves unanswered. Some(error) if it never started up.
+fn report(handle: &Handle, end: std::result::Result<End, Ended>, failed: bool) -> Option<StartError> {
+    let Place { app, worker, instance, .. } = &handle.place;
+    let served = handle.served.load(Relaxed);
+    let (why, detail) = match end {
+        Ok(End::Retired) => {
+            tracing::debug!(event = "instance-ended", app = &**app, worker, instance, served, "instance {instance} was shut down after {served} requests");
+            return None;
+        }
+        Ok(End::StartupFailed(message)) => ("its startup failed", message),
+        Ok(End::Trapped(error)) if handle.slice.is_killed() => ("it was ended", first_line(&error)),
+        Ok(End::Trapped(error)) if handle.told.load(Relaxed) => ("it trapped", first_line(&error)),
+        Ok(End::Trapped(error)) => ("it trapped", describe(&error)),
+        Ok(End::Unusable(error)) => ("it could not be instantiated", describe(&error)),
+        Err(Ended::Killed) => ("it was ended", handle.slice.why_killed().to_owned()),
+        Err(Ended::Panicked(text)) => ("the host's code panicked", text),
+    };
+    let unusable = why == "it could not be instantiated";
+    handle.abort_all(&Refusal::Died(detail.clone().into()));
+    let text = &detail[..log::fitting(&detail, log::MAX_TEXT - 200)];
+    let shutdown = if failed { "" } else { "; shutdown was not called" };
+    tracing::error!(
+        event = "instance-died", app = &**app, worker, instance, served,
+        "instance {instance} of worker {worker} is gone after {served} requests: {why}{shutdown}: {text}"
+    );
+    match (failed, unusable) {
+        (true, true) => Some(StartError::Instance(detail)),
+        (true, false) => Some(StartError::Startup(detail)),
+        (false, _) => None,
+    }
+}
+
+/// An error with its causes and the guest's backtrace.
+fn describe(error: &wasmtime::Error) -> String {
+    format!("{error:?}")
+}
+
+fn first_line(error: &wasmtime::Error) -> String {
+    error.root_cause().to_string()
+}
+
+/// The actor itself. Its future may be polled on the loop and on threads of the pool in turn.
+async fn run(lane: Lane, handle: Arc<Handle>) -> End {
+    let shop = lane.shop().clone();
+    if shop.template.is_large() {
+        move_to_pool(&handle.slice).await;
+    }
+    let instance = match shop.template.instantiate(&handle.place, handle.slice.clone()).await {
+        Ok(instance) => instance,
+        Err(error) => return End::Unusable(error),
+    };
+    let Instance { mut store, handle: function, lifespan } = instance;
+    let end = store.run_concurrent(async |accessor| live_through(accessor, &lane, &handle, function, lifespan).await).await;
+    let end = match end {
+        Ok(Ok(end)) => end,
+        Ok(Err(error)) | Err(error) => End::Trapped(error),
+    };
+    if let End::Trapped(error) = &end {
+        // Before the store goes, and with it the bodies: one that just stops would look complete.
+        handle.abort_all(&Refusal::Died(describe(error).into()));
+    }
+    if shop.template.is_large() {
+        move_to_pool(&handle.slice).await;
+    }
+    end
+}
+
+async fn live_through(
+    accessor: &Accessor<State>,
+    lane: &Lane,
+    handle: &Arc<Handle>,
+    function: template::Handle,
+    lifespan: Option<template::Lifespan>,
+) -> Result<End> {
+    if let Some(lifespan) = lifespan && let Err(message) = lifespan.startup(accessor).await? {
+        return Ok(End::StartupFailed(message));
+    }
+    lane.started();
+    handle.enter(Phase::Serving);
+    serve(accessor, lane, handle, function).await?;
+    handle.enter(Phase::Stopping);
+    if let Some(lifespan) = lifespan {
+        lifespan.shutdown(accessor).await?;
+    }
+    Ok(End::Retired)
+}
+
+/// Takes and drives requests until the instance is to retire and nothing is left of them.
+async fn serve(accessor: &Accessor<State>, lane: &Lane, handle: &Arc<Handle>, function: template::Handle) -> Result<()> {
+    let shop = lane.shop();
+    let plan = &shop.plan;
+    let always_pool = shop.settings.offload == Offload::Always && !plan.is_async;
+    let most = if plan.fresh { 1 } else { u64::MAX };
+    let callee = call::callee(&function);
+    let mut calls = FuturesUnordered::new();
+    poll_fn(|cx| {
+        let turn = Instant::now();
+        loop {
+            while let Poll::Ready(Some(called)) = calls.poll_next_unpin(cx) {
+                if let Err(error) = called {
+                    return Poll::Ready(Err(error));
+                }
+            }
+            let in_flight = handle.with_in_flight(|list| {
+                list.retain(|exchange: &Arc<Exchange>| !exchange.is_finished(plan.is_async));
+                list.len()
+            });
+            let retiring = handle.served.load(Relaxed) >= most || (lane.is_empty() && lane.is_draining());
+            if retiring {
+                handle.with_in_flight(|list| list.iter().for_each(|exchange| exchange.watcher.register(cx.waker())));
+                let done = calls.is_empty() && handle.with_in_flight(|list| list.iter().all(|exchange| exchange.is_finished(plan.is_async)));
+                return if done && accessor.poll_no_interesting_tasks(cx).is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending };
+            }
+            if in_flight >= plan.concurrency {
+                if plan.is_async {
+                    handle.with_in_flight(|list| list.iter().for_each(|exchange| exchange.watcher.register(cx.waker())));
+                    if handle.with_in_flight(|list| list.iter().any(|exchange| exchange.is_finished(true))) {
+                        continue;
+                    }
+                }
+                return Poll::Pending;
+            }
+            if accessor.poll_ready_for_concurrent_call(callee, cx).is_pending() {
+                return Poll::Pending;
+            }
+            let on_loop = handle.slice.is_on_loop();
+            let job = match (on_loop, always_pool) {
+                (true, true) if !lane.is_empty() => {
+                    handle.slice.ask_for_pool();
+                    return Poll::Pending;
+                }
+                (true, _) if turn.elapsed() >= TURN && !lane.is_empty() => {
+                    lane.yield_now(handle);
+                    return Poll::Pending;
+                }
+                (true, _) => lane.pop(handle),
+                (false, true) => lane.pop_now(),
+                // Back on the loop it is polled again.
+                (false, false) => None,
+            };
+            let Some(job) = job else {
+                return Poll::Pending;
+            };
+            if on_loop {
+                handle.slice.begin();
+            }
+            handle.served.fetch_add(1, Relaxed);
+            job.exchange.taken_by(handle.place.instance);
+            handle.with_in_flight(|list| list.push(job.exchange.clone()));
+            calls.push(call::call(accessor, function, job));
+        }
+    })
+    .await
+}
+
+/// Goes on in the pool: for work that cannot be interrupted.
+async fn move_to_pool(slice: &Slice) {
+    if !slice.is_on_loop() {
+        return;
+    }
+    let mut asked = false;
+    poll_fn(|_| {
+        if std::mem::replace(&mut asked, true) {
+            return Poll::Ready(());
+        }
+        slice.ask_for_pool();
+        Poll::Pending
+    })
+    .await;
+}

@@ -1,0 +1,13 @@
+//! How requests reach instances: a bounded queue, actors that own an instance each, and a pool of threads
+//! for those whose guest computes. Everything here belongs to one worker.
+
+pub mod actor;
+pub mod call;
+pub mod exchange;
+pub mod offload;
+pub mod pool;
+pub mod queue;
+pub mod slice;
+
+pub use exchange::{Outcome, Refusal, Reply};
+pub use queue::Lane;

@@ -1,0 +1,281 @@
+//! The bounded queue between connections and instances, and how many instances there are.
+//!
+//! Requests are pushed on the worker's loop only. Actors take them there too, so that between two polls each
+//! actor is either waiting (on the stack below), woken (and about to take a request) or busy; a new instance
+//! is made only when a request is left that none of the others will take.
+
+use super::actor::{self, Handle};
+use super::exchange::{Exchange, Outcome, Refusal, Reply};
+use super::pool::Pool;
+use super::slice::Ticker;
+use crate::config::{Plan, Settings};
+use crate::guest::template::Template;
+use crate::scoreboard::Row;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, oneshot};
+use wasmtime_wasi_http::WasiBody;
+
+/// A request on its way to an instance.
+pub struct Job {
+    pub request: http::Request<WasiBody>,
+    pub exchange: Arc<Exchange>,
+}
+
+/// Everything that the actors of one worker share.
+pub struct Shop {
+    pub template: Template,
+    pub plan: Plan,
+    pub settings: Arc<Settings>,
+    pub app: Arc<str>,
+    pub worker: usize,
+    pub generation: u64,
+    pub ticker: Arc<Ticker>,
+    pub pool: Pool,
+    pub row: &'static Row,
+}
+
+/// Why the first instance did not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The guest's `startup` said no, trapped or took too long.
+    Startup(String),
+    /// There is no instance to start up.
+    Instance(String),
+}
+
+#[derive(Clone)]
+pub struct Lane(Arc<Shared>);
+
+struct Shared {
+    shop: Arc<Shop>,
+    inner: Mutex<Inner>,
+    /// Length of the queue, to be looked at without the lock.
+    queued: AtomicUsize,
+    ended: Notify,
+}
+
+#[derive(Default)]
+struct Inner {
+    queue: VecDeque<Job>,
+    /// Actors that want a request; the last one is the one whose memory is warm.
+    waiting: Vec<Arc<Handle>>,
+    woken: usize,
+    starting: usize,
+    /// Actors there are, the starting ones included.
+    alive: usize,
+    draining: bool,
+    made: u64,
+    failures: u32,
+    /// No instance is started before this time.
+    failing_until: Option<Instant>,
+}
+
+const BACKOFF_FIRST: Duration = Duration::from_millis(100);
+const BACKOFF_MOST: Duration = Duration::from_secs(30);
+
+impl Lane {
+    pub fn new(shop: Shop) -> Self {
+        let inner = Mutex::default();
+        Self(Arc::new(Shared { shop: Arc::new(shop), inner, queued: AtomicUsize::new(0), ended: Notify::new() }))
+    }
+
+    pub fn shop(&self) -> &Arc<Shop> {
+        &self.0.shop
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the first instance and waits until it has started up.
+    pub async fn start_first(&self) -> Result<(), StartError> {
+        let (told, started) = oneshot::channel();
+        self.spawn(&mut self.lock(), Some(told));
+        started.await.unwrap_or_else(|_| Err(StartError::Instance("its actor ended".to_owned())))
+    }
+
+    /// Puts a request into the queue, or says at once why not. On the worker's loop only.
+    pub fn push(&self, request: http::Request<WasiBody>) -> Result<Reply, Refusal> {
+        let exchange = Arc::new(Exchange::default());
+        let mut inner = self.lock();
+        if inner.alive == 0 && let Some(until) = inner.failing_until {
+            let retry_after = until.saturating_duration_since(Instant::now());
+            if !retry_after.is_zero() {
+                return Err(Refusal::NoInstance { retry_after });
+            }
+        }
+        let free = inner.waiting.len() + inner.woken + inner.starting + self.may_grow(&inner) as usize;
+        if inner.queue.len() >= self.0.shop.settings.queue + free {
+            return Err(Refusal::QueueFull);
+        }
+        inner.queue.push_back(Job { request, exchange: exchange.clone() });
+        self.publish(&inner);
+        if let Some(handle) = inner.waiting.pop() {
+            self.wake(&mut inner, &handle);
+        } else {
+            self.grow(&mut inner);
+        }
+        drop(inner);
+        Ok(Reply::new(exchange, self.clone()))
+    }
+
+    fn publish(&self, inner: &Inner) {
+        self.0.queued.store(inner.queue.len(), Relaxed);
+        self.0.shop.row.queued.store(inner.queue.len() as u64, Relaxed);
+    }
+
+    fn wake(&self, inner: &mut Inner, handle: &Arc<Handle>) {
+        if !handle.woken.swap(true, Relaxed) {
+            inner.woken += 1;
+        }
+        handle.waker.wake();
+    }
+
+    /// Whether a further instance may be made.
+    fn may_grow(&self, inner: &Inner) -> bool {
+        inner.alive < self.0.shop.plan.instances && inner.failing_until.is_none_or(|until| until <= Instant::now())
+    }
+
+    /// Makes an instance if a request waits that nobody else is about to take.
+    fn grow(&self, inner: &mut Inner) {
+        if inner.queue.len() > inner.woken + inner.starting && self.may_grow(inner) {
+            self.spawn(inner, None);
+        }
+    }
+
+    fn spawn(&self, inner: &mut Inner, told: Option<oneshot::Sender<Result<(), StartError>>>) {
+        inner.alive += 1;
+        inner.starting += 1;
+        inner.made += 1;
+        self.0.shop.row.instances.store(inner.alive as u64, Relaxed);
+        tokio::spawn(actor::live(self.clone(), inner.made, told));
+    }
+
+    /// Takes the next request for an actor that has room, or notes that it waits for one.
+    pub fn pop(&self, handle: &Arc<Handle>) -> Option<Job> {
+        let mut inner = self.lock();
+        let job = inner.queue.pop_front();
+        if job.is_some() {
+            self.publish(&inner);
+        } else if !inner.waiting.iter().any(|waiting| Arc::ptr_eq(waiting, handle)) {
+            inner.waiting.push(handle.clone());
+        }
+        job
+    }
+
+    /// Takes the next request on a thread of the pool, where nothing is awaited.
+    pub fn pop_now(&self) -> Option<Job> {
+        let mut inner = self.lock();
+        let job = inner.queue.pop_front();
+        self.publish(&inner);
+        job
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.queued.load(Relaxed) == 0
+    }
+
+    /// An actor goes on at once, but lets others of the loop go first.
+    pub fn yield_now(&self, handle: &Arc<Handle>) {
+        self.wake(&mut self.lock(), handle);
+    }
+
+    /// Called by an actor's task before and after each of its polls.
+    pub fn before_poll(&self, handle: &Handle) {
+        if handle.woken.load(Relaxed) && handle.woken.swap(false, Relaxed) {
+            self.lock().woken -= 1;
+        }
+    }
+
+    pub fn after_poll(&self) {
+        if !self.is_empty() {
+            self.grow(&mut self.lock());
+        }
+    }
+
+    /// A request whose client left before an instance took it.
+    pub fn forget(&self, exchange: &Arc<Exchange>) {
+        let mut inner = self.lock();
+        inner.queue.retain(|job| !Arc::ptr_eq(&job.exchange, exchange));
+        self.publish(&inner);
+    }
+
+    pub fn started(&self) {
+        let mut inner = self.lock();
+        inner.starting -= 1;
+        inner.failures = 0;
+        inner.failing_until = None;
+    }
+
+    /// An actor's instance is gone. `failed`: it never started up.
+    pub fn ended(&self, handle: &Arc<Handle>, failed: bool) {
+        let mut inner = self.lock();
+        inner.alive -= 1;
+        inner.waiting.retain(|waiting| !Arc::ptr_eq(waiting, handle));
+        if handle.woken.swap(false, Relaxed) {
+            inner.woken -= 1;
+        }
+        self.0.shop.row.instances.store(inner.alive as u64, Relaxed);
+        if failed {
+            inner.starting -= 1;
+            self.back_off(&mut inner);
+        } else if inner.alive == 0 && !inner.draining && !self.0.shop.plan.fresh {
+            self.spawn(&mut inner, None);
+        }
+        self.grow(&mut inner);
+        drop(inner);
+        self.0.ended.notify_waiters();
+    }
+
+    /// After a failed start the next one waits, ever longer; who waits for an instance is told so.
+    fn back_off(&self, inner: &mut Inner) {
+        let pause = (BACKOFF_FIRST * 2u32.saturating_pow(inner.failures.min(16))).min(BACKOFF_MOST);
+        inner.failures += 1;
+        inner.failing_until = Some(Instant::now() + pause);
+        if inner.alive > 0 || inner.draining {
+            return;
+        }
+        for job in inner.queue.drain(..) {
+            job.exchange.answer(Err(Refusal::NoInstance { retry_after: pause }));
+        }
+        self.publish(inner);
+        let lane = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            let mut inner = lane.lock();
+            if inner.alive == 0 && !inner.draining {
+                lane.spawn(&mut inner, None);
+            }
+        });
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.lock().draining
+    }
+
+    /// Shuts every instance down once it has nothing left to do; resolves when all are gone.
+    pub async fn drain(&self) {
+        {
+            let mut inner = self.lock();
+            inner.draining = true;
+            for handle in std::mem::take(&mut inner.waiting) {
+                handle.waker.wake();
+            }
+        }
+        loop {
+            let ended = self.0.ended.notified();
+            if self.lock().alive == 0 {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// For tests and benches of the lane itself: a request straight to its answer.
+    pub async fn call(&self, request: http::Request<WasiBody>) -> Outcome {
+        self.push(request)?.await
+    }
+}

@@ -1,0 +1,146 @@
+//! Time slices: how long a guest may compute on the loop before its actor moves to the pool, and the way to
+//! end one that never yields.
+//!
+//! wasmtime's epochs are wall clock and belong to the engine, so a thread of its own advances the epoch every
+//! `TICK`, but only while some guest runs; the store's callback then asks its actor's slice what to do.
+
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::{Arc, OnceLock};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+use wasmtime::Engine;
+
+/// How often the epoch advances while guests run, and how long one may compute on the loop in one go.
+pub const TICK: Duration = Duration::from_millis(1);
+/// After this many ticks without a running guest the ticking stops: starting it again costs a system call.
+const LINGER: u32 = 50;
+
+/// One actor's slice, shared by its guest's epoch callback, by whoever polls the actor and by whoever ends it.
+pub struct Slice {
+    ticker: Arc<Ticker>,
+    /// When the present piece of work on the loop began, in microseconds of the ticker's clock; 0: not on the loop.
+    began: AtomicU64,
+    overran: AtomicBool,
+    killed: OnceLock<String>,
+}
+
+impl Slice {
+    pub fn new(ticker: Arc<Ticker>) -> Self {
+        Self { ticker, began: AtomicU64::new(0), overran: AtomicBool::new(false), killed: OnceLock::new() }
+    }
+
+    /// A poll on the loop begins, or within it the next request.
+    pub fn begin(&self) {
+        self.began.store(self.ticker.now(), Relaxed);
+    }
+
+    /// The poll is over, or goes on where it may last.
+    pub fn end(&self) {
+        self.began.store(0, Relaxed);
+    }
+
+    /// Asks to be polled on the pool from now on: see `offload`.
+    pub fn ask_for_pool(&self) {
+        self.overran.store(true, Relaxed);
+    }
+
+    /// Whether the actor has to move; asking clears it.
+    pub fn take_overran(&self) -> bool {
+        self.overran.load(Relaxed) && self.overran.swap(false, Relaxed)
+    }
+
+    pub fn is_on_loop(&self) -> bool {
+        self.began.load(Relaxed) != 0
+    }
+
+    /// Asked by the epoch callback: whether the guest has to yield now.
+    pub fn overrun(&self) -> bool {
+        let began = self.began.load(Relaxed);
+        let over = began != 0 && self.ticker.now().saturating_sub(began) >= TICK.as_micros() as u64;
+        if over {
+            self.overran.store(true, Relaxed);
+        }
+        over
+    }
+
+    /// Ends the instance: at the next epoch if its guest computes; whoever waits for it has to drop it otherwise.
+    pub fn kill(&self, why: &str) {
+        let _ = self.killed.set(why.to_owned());
+    }
+
+    pub fn is_killed(&self) -> bool {
+        self.killed.get().is_some()
+    }
+
+    pub fn why_killed(&self) -> &str {
+        self.killed.get().map_or("", String::as_str)
+    }
+}
+
+/// Advances the epoch while guests run.
+pub struct Ticker {
+    epoch: Instant,
+    running: AtomicUsize,
+    asleep: AtomicBool,
+    thread: OnceLock<Thread>,
+}
+
+impl Ticker {
+    pub fn start(engine: &Engine) -> std::io::Result<Arc<Self>> {
+        let ticker = Arc::new(Self {
+            epoch: Instant::now(),
+            running: AtomicUsize::new(0),
+            asleep: AtomicBool::new(false),
+            thread: OnceLock::new(),
+        });
+        let (this, engine) = (ticker.clone(), engine.clone());
+        let handle = std::thread::Builder::new().name("ticker".into()).stack_size(64 * 1024).spawn(move || this.tick(&engine))?;
+        let _ = ticker.thread.set(handle.thread().clone());
+        Ok(ticker)
+    }
+
+    /// Microseconds, never 0.
+    fn now(&self) -> u64 {
+        self.epoch.elapsed().as_micros() as u64 + 1
+    }
+
+    fn tick(&self, engine: &Engine) {
+        let mut idle = 0;
+        loop {
+            std::thread::sleep(TICK);
+            if self.running.load(Acquire) > 0 {
+                engine.increment_epoch();
+                idle = 0;
+                continue;
+            }
+            idle += 1;
+            if idle > LINGER {
+                self.asleep.store(true, SeqCst);
+                // Whoever starts running from here on sees `asleep` and wakes us.
+                while self.running.load(SeqCst) == 0 && self.asleep.load(SeqCst) {
+                    std::thread::park();
+                }
+                self.asleep.store(false, SeqCst);
+                idle = 0;
+            }
+        }
+    }
+
+    /// A guest runs until the guard is dropped.
+    pub fn run(&self) -> Running<'_> {
+        self.running.fetch_add(1, SeqCst);
+        if self.asleep.load(SeqCst) && self.asleep.swap(false, SeqCst) && let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+        Running(self)
+    }
+}
+
+pub struct Running<'a>(&'a Ticker);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Release);
+    }
+}

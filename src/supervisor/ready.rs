@@ -1,0 +1,31 @@
+//! The line that tells that everything works.
+
+use crate::config::{Plan, Settings};
+use crate::log;
+use std::net::SocketAddr;
+
+pub fn tell(settings: &Settings, plan: &Plan, addresses: &[SocketAddr]) {
+    let urls: Vec<String> = addresses.iter().map(|address| format!("http://{address}")).collect();
+    let handler = if plan.is_async { "async" } else { "sync" };
+    let lifespan = if plan.lifespan.is_some() { "on" } else { "off" };
+    let isolation = if plan.fresh { "request" } else { "worker" };
+    let (workers, threads) = (settings.workers, settings.threads);
+    let component = settings.source.name();
+    let processes = if workers == 1 { "1 worker".to_owned() } else { format!("{workers} workers") };
+    let text = format!(
+        "serving {component} on {}: {handler} handler ({}), lifespan {lifespan}, {processes}, {threads} threads each, isolation {isolation}",
+        urls.join(", "),
+        plan.interface
+    );
+    if log::is_text() {
+        tracing::info!("{text}");
+    } else {
+        tracing::info!(
+            event = "ready", url = urls.first().map_or("", String::as_str), component, handler, interface = plan.interface,
+            lifespan, workers, threads, isolation, "{text}"
+        );
+    }
+    if let Some(why) = &plan.why_fresh {
+        tracing::info!(event = "isolation", "each request gets a fresh instance: {why}");
+    }
+}

@@ -1,0 +1,10 @@
+//! The only room with `unsafe`: the few calls for which neither the standard library nor nix has a safe form.
+#![allow(unsafe_code)]
+
+mod component;
+mod memory;
+mod process;
+
+pub use component::map_component;
+pub use memory::{AllBitsValid, map_shared};
+pub use process::{close_all_except, fork, ignore_signal, inherited, lower_thread_priority};

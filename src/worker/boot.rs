@@ -1,0 +1,77 @@
+//! From a fork to a worker that is ready: the order of steps is the design's.
+
+use super::{Start, serve};
+use crate::exit::{Exit, Failure};
+use crate::guest::template::Template;
+use crate::http::connection::Front;
+use crate::lane::pool::Pool;
+use crate::lane::queue::{Lane, Shop, StartError};
+use crate::lane::slice::Ticker;
+use crate::message::{FromWorker, send_message, shorten};
+use crate::sys;
+use nix::sys::signal::Signal;
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+/// Threads for what blocks in the host itself: a guest's files and look-ups.
+const HOST_THREADS: usize = 4;
+
+pub fn boot(start: Start) -> Result<(), Failure> {
+    // A worker must not outlive its supervisor, however that ends.
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+    if nix::unistd::getppid() != start.supervisor {
+        return Err(Failure::internal("the supervisor is gone"));
+    }
+    let mut keep = vec![start.artefact, start.channel];
+    keep.extend(start.listeners.iter().flatten());
+    let log = crate::log::descriptor();
+    keep.extend(log);
+    sys::close_all_except(&keep);
+    let artefact = File::from(sys::inherited(start.artefact));
+    let channel = sys::inherited(start.channel);
+    let listeners = start.listeners.iter().map(|slot| slot.iter().map(|fd| sys::inherited(*fd)).collect()).collect();
+
+    let template = match Template::new(start.settings.clone(), &start.plan, &artefact) {
+        Ok(template) => template,
+        Err(error) => return refuse(&channel, FromWorker::LoadFailed { message: shorten(&format!("{error:#}")) }),
+    };
+    drop(artefact);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(HOST_THREADS)
+        .build()?;
+    runtime.block_on(async {
+        let ticker = Ticker::start(template.engine())?;
+        let lane = Lane::new(Shop {
+            template,
+            app: start.settings.app.as_str().into(),
+            worker: start.slot,
+            generation: start.generation,
+            ticker,
+            pool: Pool::new(start.settings.threads, tokio::runtime::Handle::current()),
+            row: start.row,
+            plan: start.plan,
+            settings: start.settings.clone(),
+        });
+        serve::start_heartbeat(start.row, start.settings.timeout_worker_healthcheck);
+        match lane.start_first().await {
+            Ok(()) => {}
+            Err(StartError::Startup(message)) => {
+                return refuse(&channel, FromWorker::StartupFailed { message: shorten(&message) });
+            }
+            Err(StartError::Instance(message)) => {
+                return refuse(&channel, FromWorker::LoadFailed { message: shorten(&message) });
+            }
+        }
+        let front = Arc::new(Front::new(lane.clone(), start.settings.clone()));
+        serve::serve(&front, &lane, channel, listeners, start.slot).await
+    })
+}
+
+/// Tells the supervisor why there will be no worker; it decides what that means and says so.
+fn refuse(channel: &OwnedFd, message: FromWorker) -> Result<(), Failure> {
+    let exit = if matches!(message, FromWorker::StartupFailed { .. }) { Exit::Startup } else { Exit::Load };
+    send_message(channel.as_fd(), &message)?;
+    std::process::exit(exit as i32)
+}

@@ -1,0 +1,56 @@
+//! Components: the prebuilt guests, and small ones written as text.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const ERROR_CODE: &str = include_str!("../components/error-code.wat");
+
+/// The path of a prebuilt guest.
+pub fn guest(name: &str) -> String {
+    format!("{}/guests/prebuilt/{name}.wasm", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The text of an app of wasi:http 0.2 that answers 200 with no body.
+pub fn sync_app() -> String {
+    include_str!("../components/handler-0.2.wat").replace("ERROR-CODE", ERROR_CODE)
+}
+
+/// The text of an app of wasi:http 0.3 that traps at each request.
+pub fn async_app() -> String {
+    include_str!("../components/handler-0.3.wat").replace("ERROR-CODE", ERROR_CODE)
+}
+
+/// A component's text with definitions added at its end.
+pub fn with(component: &str, definitions: &str) -> String {
+    let open = component.trim_end().strip_suffix(')').unwrap();
+    format!("{open}\n{definitions}\n)\n")
+}
+
+/// The app of both generations.
+pub fn app_of_both() -> String {
+    let async_app = async_app();
+    let (_, definitions) = async_app.split_once("(component").unwrap();
+    with(&sync_app(), definitions.trim_end().strip_suffix(')').unwrap())
+}
+
+/// Code that takes its time to compile: so many functions of a hundred instructions each.
+/// `seed` makes it differ from any other.
+pub fn code_to_compile(functions: usize, seed: u64) -> String {
+    let mut module = String::from("(core module");
+    for function in 0..functions {
+        write!(module, "(func (param i64) (result i64) (local.get 0)").unwrap();
+        for step in 0..50 {
+            write!(module, "(i64.const {})(i64.mul)(i64.const {step})(i64.rotl)", seed + function as u64).unwrap();
+        }
+        module.push_str(")\n");
+    }
+    module + ")"
+}
+
+/// Writes a component into a folder.
+pub fn write_component(folder: &Path, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+    let path = folder.join(name);
+    fs::write(&path, content).unwrap();
+    path
+}
