@@ -122,9 +122,7 @@ impl Stderr {
     fn write_record(&self, record: &[u8]) -> nix::Result<usize> {
         match self.kind {
             Kind::NonBlocking => nix::unistd::write(&self.descriptor, record),
-            Kind::Socket => {
-                send(self.descriptor.as_raw_fd(), record, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL)
-            }
+            Kind::Socket => send(self.descriptor.as_raw_fd(), record, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL),
             Kind::Polled => {
                 let mut ready = [PollFd::new(self.descriptor.as_fd(), PollFlags::POLLOUT)];
                 match poll(&mut ready, PollTimeout::ZERO)? {

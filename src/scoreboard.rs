@@ -57,6 +57,7 @@ pub fn new(rows: usize) -> std::io::Result<&'static [Row]> {
 
 /// Milliseconds of CLOCK_MONOTONIC, which all processes of this machine share.
 pub fn monotonic_ms() -> u64 {
-    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).expect("the monotonic clock is always there");
+    let now =
+        nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).expect("the monotonic clock is always there");
     now.tv_sec() as u64 * 1000 + now.tv_nsec() as u64 / 1_000_000
 }

@@ -39,23 +39,12 @@ pub fn text(report: &Report, name: &str, size: u64) -> String {
     row(&mut out, LABEL, "handler", &handler(report));
     row(&mut out, LABEL, "lifespan", &lifespan(report));
     let (isolation, reason) = isolation(report);
-    row(
-        &mut out,
-        LABEL,
-        "isolation",
-        &format!("auto means {isolation}: {reason}"),
-    );
+    row(&mut out, LABEL, "isolation", &format!("auto means {isolation}: {reason}"));
     row(&mut out, LABEL, "size", &sizes(report, size));
 
     section(&mut out, "Imports", report.imports.is_empty());
     // Wide enough for the longest name, so that the counts stand below each other.
-    let width = report
-        .imports
-        .iter()
-        .map(|import| import.name.len())
-        .max()
-        .unwrap_or(0)
-        .min(56);
+    let width = report.imports.iter().map(|import| import.name.len()).max().unwrap_or(0).min(56);
     for (capability, imports) in by_capability(&report.imports) {
         let _ = writeln!(out, "  {}", title(capability));
         for import in imports {
@@ -151,9 +140,7 @@ fn by_capability(imports: &[Import]) -> Vec<(Capability, Vec<&Import>)> {
     let mut sorted: Vec<&Import> = imports.iter().collect();
     sorted.sort_by_key(|import| import.capability);
     let groups = sorted.chunk_by(|a, b| a.capability == b.capability);
-    groups
-        .filter_map(|group| Some((group.first()?.capability, group.to_vec())))
-        .collect()
+    groups.filter_map(|group| Some((group.first()?.capability, group.to_vec()))).collect()
 }
 
 /// Producers by the field in which they stand, in the order in which each is first seen.
@@ -187,15 +174,10 @@ fn title(capability: Capability) -> &'static str {
 /// Exports that no other line of the report is about.
 fn other_exports(report: &Report) -> impl Iterator<Item = &str> {
     let called = |name: &str| {
-        let served =
-            report.lifespan.is_some() && provided::split(name).0.starts_with("wasmserve:lifespan/");
+        let served = report.lifespan.is_some() && provided::split(name).0.starts_with("wasmserve:lifespan/");
         served || name == report.handler.interface
     };
-    report
-        .exports
-        .iter()
-        .map(String::as_str)
-        .filter(move |name| !called(name))
+    report.exports.iter().map(String::as_str).filter(move |name| !called(name))
 }
 
 fn section(out: &mut String, title: &str, empty: bool) {
@@ -280,43 +262,25 @@ Other exports
   acme:app/admin@1.0.0
 ";
         assert!(text.contains(expected), "{text}");
-        assert!(
-            text.starts_with("app.wasm\n\n  handler    wasi:http/incoming-handler@0.2.3 (sync: "),
-            "{text}"
-        );
+        assert!(text.starts_with("app.wasm\n\n  handler    wasi:http/incoming-handler@0.2.3 (sync: "), "{text}");
         assert!(text.contains("\n  lifespan   none\n"), "{text}");
-        assert!(
-            text.contains("\n  isolation  auto means worker: "),
-            "{text}"
-        );
+        assert!(text.contains("\n  isolation  auto means worker: "), "{text}");
         assert!(text.contains("\n  size       126 KB (code "), "{text}");
     }
 
     #[test]
     fn text_says_why_instances_are_not_kept() {
         let mut report = report(APP);
-        report.serves_once =
-            Some("because of a reason that is long enough to need a second line".to_string());
+        report.serves_once = Some("because of a reason that is long enough to need a second line".to_string());
         let text = text(&report, "app.wasm", 1);
-        assert!(
-            text.contains("isolation  auto means request: because of"),
-            "{text}"
-        );
-        assert!(
-            text.lines().all(|line| line.chars().count() <= WIDTH),
-            "{text}"
-        );
+        assert!(text.contains("isolation  auto means request: because of"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
     }
 
     #[test]
     fn text_lists_producers_by_field() {
         let mut report = report(APP);
-        let producers = [
-            "language: Rust",
-            "processed-by: a 1",
-            "language: C\u{1b}11",
-            "processed-by: b",
-        ];
+        let producers = ["language: Rust", "processed-by: a 1", "language: C\u{1b}11", "processed-by: b"];
         report.producers = producers.map(str::to_string).to_vec();
         let text = text(&report, "app.wasm", 1);
         let expected = "\nMade with\n  language      Rust, C\u{fffd}11\n  processed-by  a 1, b\n";

@@ -90,9 +90,7 @@ pub fn dir(text: &str, keep: &mut impl FnMut(String)) -> Option<Dir> {
         return None;
     }
     match std::fs::metadata(host) {
-        Ok(metadata) if metadata.is_dir() => {
-            Some(Dir { host: host.into(), guest: guest.to_owned(), read_only })
-        }
+        Ok(metadata) if metadata.is_dir() => Some(Dir { host: host.into(), guest: guest.to_owned(), read_only }),
         Ok(_) => {
             keep(format!("--dir {text}: {host} is not a folder"));
             None

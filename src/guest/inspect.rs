@@ -11,13 +11,9 @@ mod tests;
 
 use semver::Version;
 use serde::{Deserialize, Serialize};
-use wasmparser::component_types::{
-    ComponentAnyTypeId, ComponentEntityType, ComponentInstanceTypeId,
-};
+use wasmparser::component_types::{ComponentAnyTypeId, ComponentEntityType, ComponentInstanceTypeId};
 use wasmparser::types::TypesRef;
-use wasmparser::{
-    ComponentExternalKind, ComponentTypeRef, Parser, Payload, TypeBounds, Validator, WasmFeatures,
-};
+use wasmparser::{ComponentExternalKind, ComponentTypeRef, Parser, Payload, TypeBounds, Validator, WasmFeatures};
 
 use self::anatomy::Anatomy;
 pub use self::anatomy::Sizes;
@@ -96,9 +92,7 @@ pub fn to_binary(bytes: Vec<u8>) -> Result<Vec<u8>, InspectError> {
         return Ok(bytes);
     }
     match std::str::from_utf8(&bytes) {
-        Ok(text) if looks_like_wat(text) => {
-            wat::parse_str(text).map_err(|error| InspectError::text(&error))
-        }
+        Ok(text) if looks_like_wat(text) => wat::parse_str(text).map_err(|error| InspectError::text(&error)),
         _ => Err(not_wasm(&bytes)),
     }
 }
@@ -107,16 +101,13 @@ pub fn to_binary(bytes: Vec<u8>) -> Result<Vec<u8>, InspectError> {
 pub fn inspect(bytes: &[u8]) -> Result<Report, InspectError> {
     check_header(bytes)?;
     // All features, also those that the engine has off: the compiler has the last word and says more about them.
-    let types = Validator::new_with_features(WasmFeatures::all())
-        .validate_all(bytes)
-        .map_err(|error| match anatomy::cut_short(bytes) {
-            Some((offset, end)) => InspectError::Truncated {
-                offset,
-                end,
-                size: bytes.len(),
+    let types =
+        Validator::new_with_features(WasmFeatures::all()).validate_all(bytes).map_err(
+            |error| match anatomy::cut_short(bytes) {
+                Some((offset, end)) => InspectError::Truncated { offset, end, size: bytes.len() },
+                None => InspectError::corrupt(&error),
             },
-            None => InspectError::corrupt(&error),
-        })?;
+        )?;
     let anatomy = Anatomy::of(bytes).map_err(|error| InspectError::corrupt(&error))?;
     let handler = handler(&anatomy.exports)?;
     Ok(Report {
@@ -124,11 +115,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Report, InspectError> {
         handler,
         serves_once: anatomy.serves_once(),
         imports: imports(&anatomy.imports, types.as_ref())?,
-        exports: anatomy
-            .exports
-            .iter()
-            .map(|(name, _)| (*name).to_string())
-            .collect(),
+        exports: anatomy.exports.iter().map(|(name, _)| (*name).to_string()).collect(),
         producers: anatomy.producers,
         sizes: anatomy.sizes,
     })
@@ -142,11 +129,7 @@ fn check_header(bytes: &[u8]) -> Result<(), InspectError> {
         return Err(not_wasm(bytes));
     }
     match bytes.get(4..8) {
-        None => Err(InspectError::Truncated {
-            offset: 0,
-            end: 8,
-            size: bytes.len(),
-        }),
+        None => Err(InspectError::Truncated { offset: 0, end: 8, size: bytes.len() }),
         Some(CORE_MODULE) => Err(core_module(bytes)),
         // Other versions are the validator's business.
         Some(_) => Ok(()),
@@ -196,10 +179,7 @@ fn after_block_comment(text: &str) -> &str {
 
 fn not_wasm(bytes: &[u8]) -> InspectError {
     let (what, hint) = foreign::describe(bytes);
-    InspectError::NotWasm {
-        what,
-        hint: hint.to_string(),
-    }
+    InspectError::NotWasm { what, hint: hint.to_string() }
 }
 
 /// Reads as far as the module can be read: what it is has been decided already.
@@ -211,9 +191,7 @@ fn core_module(bytes: &[u8]) -> InspectError {
                 let mut imports = section.into_imports().map_while(Result::ok);
                 preview1 |= imports.any(|import| import.module == "wasi_snapshot_preview1");
             }
-            Payload::CustomSection(section) => {
-                typed |= section.name().starts_with("component-type")
-            }
+            Payload::CustomSection(section) => typed |= section.name().starts_with("component-type"),
             _ => {}
         }
     }
@@ -221,23 +199,16 @@ fn core_module(bytes: &[u8]) -> InspectError {
 }
 
 fn handler(exports: &[(&str, ComponentExternalKind)]) -> Result<Handler, InspectError> {
-    let found = |kind, base, version| {
-        newest(exports, base, version).map(|name| Handler {
-            kind,
-            interface: name.to_string(),
-        })
-    };
+    let found =
+        |kind, base, version| newest(exports, base, version).map(|name| Handler { kind, interface: name.to_string() });
     let served = found(HandlerKind::Async, ASYNC_HANDLER, provided::WASI_0_3)
         .or_else(|| found(HandlerKind::Sync, SYNC_HANDLER, provided::WASI_0_2));
     served.ok_or_else(|| {
         let names = exports.iter().map(|(name, _)| *name);
-        let handlers =
-            |name: &&str| matches!(provided::split(name).0, SYNC_HANDLER | ASYNC_HANDLER);
+        let handlers = |name: &&str| matches!(provided::split(name).0, SYNC_HANDLER | ASYNC_HANDLER);
         let found: Vec<String> = names.clone().filter(handlers).map(str::to_string).collect();
         if found.is_empty() {
-            InspectError::NoHandler {
-                exports: names.map(str::to_string).collect(),
-            }
+            InspectError::NoHandler { exports: names.map(str::to_string).collect() }
         } else {
             InspectError::HandlerVersion { found }
         }
@@ -256,14 +227,8 @@ fn lifespan(exports: &[(&str, ComponentExternalKind)], handler: HandlerKind) -> 
 }
 
 /// The newest export of an interface at a version that is compatible with ours: the one wasmtime would pick, too.
-fn newest<'a>(
-    exports: &[(&'a str, ComponentExternalKind)],
-    base: &str,
-    ours: &str,
-) -> Option<&'a str> {
-    let instances = exports
-        .iter()
-        .filter(|(_, kind)| *kind == ComponentExternalKind::Instance);
+fn newest<'a>(exports: &[(&'a str, ComponentExternalKind)], base: &str, ours: &str) -> Option<&'a str> {
+    let instances = exports.iter().filter(|(_, kind)| *kind == ComponentExternalKind::Instance);
     instances
         .filter_map(|(name, _)| {
             let (its_base, version) = provided::split(name);
@@ -274,10 +239,7 @@ fn newest<'a>(
         .map(|(_, name)| name)
 }
 
-fn imports(
-    imports: &[(&str, ComponentTypeRef)],
-    types: TypesRef<'_>,
-) -> Result<Vec<Import>, InspectError> {
+fn imports(imports: &[(&str, ComponentTypeRef)], types: TypesRef<'_>) -> Result<Vec<Import>, InspectError> {
     let mut known = Vec::new();
     let mut unknown = Vec::new();
     for (name, kind) in imports {
@@ -300,11 +262,7 @@ fn imports(
             _ => unknown.push((*name).to_string()),
         }
     }
-    if unknown.is_empty() {
-        Ok(known)
-    } else {
-        Err(InspectError::Imports(unknown))
-    }
+    if unknown.is_empty() { Ok(known) } else { Err(InspectError::Imports(unknown)) }
 }
 
 /// Wasmtime asks nobody for an interface of plain types, which exist in the component itself; resources and anything
@@ -324,9 +282,6 @@ fn functions(id: ComponentInstanceTypeId, types: TypesRef<'_>) -> Vec<String> {
     let Some(instance) = types.get(id) else {
         return Vec::new();
     };
-    let functions = instance
-        .exports
-        .iter()
-        .filter(|(_, item)| matches!(item.ty, ComponentEntityType::Func(_)));
+    let functions = instance.exports.iter().filter(|(_, item)| matches!(item.ty, ComponentEntityType::Func(_)));
     functions.map(|(name, _)| name.clone()).collect()
 }

@@ -48,16 +48,8 @@ struct Interface {
     capability: Capability,
 }
 
-const fn entry(
-    name: &'static str,
-    versions: &'static [&'static str],
-    capability: Capability,
-) -> Interface {
-    Interface {
-        name,
-        versions,
-        capability,
-    }
+const fn entry(name: &'static str, versions: &'static [&'static str], capability: Capability) -> Interface {
+    Interface { name, versions, capability }
 }
 
 const P2: &[&str] = &[WASI_0_2];
@@ -103,9 +95,7 @@ const TABLE: &[Interface] = &[
 /// Every interface that is provided, by full name with version.
 #[cfg(test)]
 pub fn all() -> impl Iterator<Item = (String, Capability)> {
-    TABLE
-        .iter()
-        .flat_map(|known| known.full_names().map(|name| (name, known.capability)))
+    TABLE.iter().flat_map(|known| known.full_names().map(|name| (name, known.capability)))
 }
 
 /// What the host has for an import of this name (`wasi:cli/environment@0.2.3`).
@@ -175,17 +165,13 @@ pub fn compatible(wanted: &Version, have: &str) -> bool {
 
 impl Interface {
     fn full_names(&self) -> impl Iterator<Item = String> {
-        self.versions
-            .iter()
-            .map(|version| format!("{}@{version}", self.name))
+        self.versions.iter().map(|version| format!("{}@{version}", self.name))
     }
 }
 
 /// Newer than any WASI we know; or, for an interface we have never heard of, newer than its own generation here.
 fn is_newer(wanted: &Version, known: Option<&Interface>) -> bool {
-    let generation = |text: &str| {
-        Version::parse(text).is_ok_and(|ours| compatible(wanted, text) && *wanted > ours)
-    };
+    let generation = |text: &str| Version::parse(text).is_ok_and(|ours| compatible(wanted, text) && *wanted > ours);
     match Version::parse(WASI_0_3) {
         Ok(newest) if (wanted.major, wanted.minor) > (newest.major, newest.minor) => true,
         _ => known.is_none() && (generation(WASI_0_2) || generation(WASI_0_3)),
@@ -246,12 +232,7 @@ mod tests {
 
     #[test]
     fn versions_of_the_same_track_are_compatible() {
-        for name in [
-            "wasi:io/poll@0.2.0",
-            "wasi:io/poll@0.2.99",
-            "wasi:http/client@0.3.2",
-            "wasi:io/poll@0.2.3+abc",
-        ] {
+        for name in ["wasi:io/poll@0.2.0", "wasi:io/poll@0.2.99", "wasi:http/client@0.3.2", "wasi:io/poll@0.2.3+abc"] {
             assert!(matches!(find(name), Found::Provided(_)), "{name}");
         }
     }
@@ -259,23 +240,14 @@ mod tests {
     #[test]
     fn prereleases_must_match_exactly() {
         let ours = vec!["wasi:http/client@0.3.0".to_string()];
-        assert_eq!(
-            find("wasi:http/client@0.3.0-rc-2025-09-16"),
-            Found::OtherVersion(ours)
-        );
-        assert!(compatible(
-            &Version::parse("0.3.0-rc-1").unwrap(),
-            "0.3.0-rc-1"
-        ));
+        assert_eq!(find("wasi:http/client@0.3.0-rc-2025-09-16"), Found::OtherVersion(ours));
+        assert!(compatible(&Version::parse("0.3.0-rc-1").unwrap(), "0.3.0-rc-1"));
     }
 
     #[test]
     fn an_interface_of_the_other_generation_names_the_version_we_have() {
         let ours = vec!["wasi:clocks/wall-clock@0.2.12".to_string()];
-        assert_eq!(
-            find("wasi:clocks/wall-clock@0.3.0"),
-            Found::OtherVersion(ours)
-        );
+        assert_eq!(find("wasi:clocks/wall-clock@0.3.0"), Found::OtherVersion(ours));
         assert!(matches!(find("wasi:cli/exit"), Found::OtherVersion(both) if both.len() == 2));
     }
 
@@ -284,23 +256,14 @@ mod tests {
         let near = Some("wasi:http/client@0.3.0".to_string());
         assert_eq!(find("wasi:http/client@0.4.0"), Found::Newer(near));
         assert!(matches!(find("wasi:cli/exit@1.0.0"), Found::Newer(Some(_))));
-        assert!(matches!(
-            find("wasi:cli/brand-new@0.3.7"),
-            Found::Newer(Some(_))
-        ));
-        assert_eq!(
-            find("wasi:keyvalue-and-more/store@0.4.0"),
-            Found::Newer(None)
-        );
+        assert!(matches!(find("wasi:cli/brand-new@0.3.7"), Found::Newer(Some(_))));
+        assert_eq!(find("wasi:keyvalue-and-more/store@0.4.0"), Found::Newer(None));
     }
 
     #[test]
     fn a_misspelt_interface_gets_the_nearest_name() {
         let near = "wasi:cli/environment@0.3.0".to_string();
-        assert_eq!(
-            find("wasi:cli/enviroment@0.2.0"),
-            Found::Nearest(near.clone())
-        );
+        assert_eq!(find("wasi:cli/enviroment@0.2.0"), Found::Nearest(near.clone()));
         assert_eq!(find("wasi:cl/environment@0.2.0"), Found::Nearest(near));
         let near = "wasi:clocks/types@0.3.0".to_string();
         assert_eq!(find("wasi:clocks/timezone@0.2.12"), Found::Nearest(near));

@@ -47,13 +47,7 @@ impl State {
         wasi.stdout(Output::new(place, Stream::Stdout)).stderr(Output::new(place, Stream::Stderr));
         // The library allows sockets unless told otherwise.
         wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
-        Ok(Self {
-            wasi: wasi.build(),
-            http: WasiHttpCtx::new(),
-            outbound: Denied,
-            table: ResourceTable::new(),
-            slice,
-        })
+        Ok(Self { wasi: wasi.build(), http: WasiHttpCtx::new(), outbound: Denied, table: ResourceTable::new(), slice })
     }
 }
 

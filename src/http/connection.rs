@@ -107,7 +107,12 @@ impl Front {
         });
     }
 
-    async fn serve(&self, mut request: Request<Incoming>, client: SocketAddr, local: SocketAddr) -> Result<Answer, Infallible> {
+    async fn serve(
+        &self,
+        mut request: Request<Incoming>,
+        client: SocketAddr,
+        local: SocketAddr,
+    ) -> Result<Answer, Infallible> {
         let mut entry = self.settings.access_log.then(|| {
             Box::new(Entry {
                 client,
@@ -140,10 +145,12 @@ impl Front {
             // An instance that serves one request at a time is not to wait for a slow upload's beginning.
             match body::read_ahead(body).await {
                 Ok(body) => body.map_err(Error::from).boxed_unsync(),
-                Err(_) => return response::rejection(super::request::Rejection {
-                    status: StatusCode::BAD_REQUEST,
-                    reason: "the request's body is incomplete",
-                }),
+                Err(_) => {
+                    return response::rejection(super::request::Rejection {
+                        status: StatusCode::BAD_REQUEST,
+                        reason: "the request's body is incomplete",
+                    });
+                }
             }
         } else {
             body.map_err(Error::from).boxed_unsync()
@@ -161,7 +168,8 @@ impl Front {
         }
         let mut answer = match outcome {
             Ok(response) if response.status().is_informational() => {
-                let message = format!("its handler answered with the status {}, which is not a final one", response.status());
+                let message =
+                    format!("its handler answered with the status {}, which is not a final one", response.status());
                 exchange.set_delivered();
                 self.refuse(Refusal::Error(message))
             }
@@ -201,14 +209,16 @@ impl Front {
     }
 
     fn refuse(&self, refusal: Refusal) -> Answer {
-        let (answer, failure) = response::refusal(refusal, || {
-            format!("{:08x}{:08x}", self.seed, self.failures.fetch_add(1, Relaxed))
-        });
+        let (answer, failure) =
+            response::refusal(refusal, || format!("{:08x}{:08x}", self.seed, self.failures.fetch_add(1, Relaxed)));
         if let Some((request_id, message)) = failure {
             let shop = self.lane.shop();
             let text = &message[..log::fitting(&message, log::MAX_TEXT - 200)];
             tracing::error!(
-                event = "request-failed", request_id, app = &*shop.app, worker = shop.worker,
+                event = "request-failed",
+                request_id,
+                app = &*shop.app,
+                worker = shop.worker,
                 "request {request_id} failed: {text}"
             );
         }

@@ -104,7 +104,9 @@ pub async fn live(lane: Lane, instance: u64, told: Option<oneshot::Sender<Result
         lane.before_poll(&handle);
         limits.poll(cx, &handle);
         let polled = offloaded.as_mut().poll(cx);
-        if !handle.is_in(Phase::Starting) && let Some(told) = told.take() {
+        if !handle.is_in(Phase::Starting)
+            && let Some(told) = told.take()
+        {
             let _ = told.send(Ok(()));
         }
         lane.after_poll();
@@ -160,7 +162,14 @@ fn report(handle: &Handle, end: std::result::Result<End, Ended>, failed: bool) -
     let served = handle.served.load(Relaxed);
     let (why, detail) = match end {
         Ok(End::Retired) => {
-            tracing::debug!(event = "instance-ended", app = &**app, worker, instance, served, "instance {instance} was shut down after {served} requests");
+            tracing::debug!(
+                event = "instance-ended",
+                app = &**app,
+                worker,
+                instance,
+                served,
+                "instance {instance} was shut down after {served} requests"
+            );
             return None;
         }
         Ok(End::StartupFailed(message)) => ("its startup failed", message),
@@ -176,7 +185,11 @@ fn report(handle: &Handle, end: std::result::Result<End, Ended>, failed: bool) -
     let text = &detail[..log::fitting(&detail, log::MAX_TEXT - 200)];
     let shutdown = if failed { "" } else { "; shutdown was not called" };
     tracing::error!(
-        event = "instance-died", app = &**app, worker, instance, served,
+        event = "instance-died",
+        app = &**app,
+        worker,
+        instance,
+        served,
         "instance {instance} of worker {worker} is gone after {served} requests: {why}{shutdown}: {text}"
     );
     match (failed, unusable) {
@@ -206,7 +219,8 @@ async fn run(lane: Lane, handle: Arc<Handle>) -> End {
         Err(error) => return End::Unusable(error),
     };
     let Instance { mut store, handle: function, lifespan } = instance;
-    let end = store.run_concurrent(async |accessor| live_through(accessor, &lane, &handle, function, lifespan).await).await;
+    let end =
+        store.run_concurrent(async |accessor| live_through(accessor, &lane, &handle, function, lifespan).await).await;
     let end = match end {
         Ok(Ok(end)) => end,
         Ok(Err(error)) | Err(error) => End::Trapped(error),
@@ -228,7 +242,9 @@ async fn live_through(
     function: template::Handle,
     lifespan: Option<template::Lifespan>,
 ) -> Result<End> {
-    if let Some(lifespan) = lifespan && let Err(message) = lifespan.startup(accessor).await? {
+    if let Some(lifespan) = lifespan
+        && let Err(message) = lifespan.startup(accessor).await?
+    {
         return Ok(End::StartupFailed(message));
     }
     lane.started();
@@ -242,7 +258,12 @@ async fn live_through(
 }
 
 /// Takes and drives requests until the instance is to retire and nothing is left of them.
-async fn serve(accessor: &Accessor<State>, lane: &Lane, handle: &Arc<Handle>, function: template::Handle) -> Result<()> {
+async fn serve(
+    accessor: &Accessor<State>,
+    lane: &Lane,
+    handle: &Arc<Handle>,
+    function: template::Handle,
+) -> Result<()> {
     let shop = lane.shop();
     let plan = &shop.plan;
     let always_pool = shop.settings.offload == Offload::Always && !plan.is_async;
@@ -264,12 +285,18 @@ async fn serve(accessor: &Accessor<State>, lane: &Lane, handle: &Arc<Handle>, fu
             let retiring = handle.served.load(Relaxed) >= most || (lane.is_empty() && lane.is_draining());
             if retiring {
                 handle.with_in_flight(|list| list.iter().for_each(|exchange| exchange.watcher.register(cx.waker())));
-                let done = calls.is_empty() && handle.with_in_flight(|list| list.iter().all(|exchange| exchange.is_finished(plan.is_async)));
-                return if done && accessor.poll_no_interesting_tasks(cx).is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending };
+                let done = calls.is_empty()
+                    && handle.with_in_flight(|list| list.iter().all(|exchange| exchange.is_finished(plan.is_async)));
+                return if done && accessor.poll_no_interesting_tasks(cx).is_ready() {
+                    Poll::Ready(Ok(()))
+                } else {
+                    Poll::Pending
+                };
             }
             if in_flight >= plan.concurrency {
                 if plan.is_async {
-                    handle.with_in_flight(|list| list.iter().for_each(|exchange| exchange.watcher.register(cx.waker())));
+                    handle
+                        .with_in_flight(|list| list.iter().for_each(|exchange| exchange.watcher.register(cx.waker())));
                     if handle.with_in_flight(|list| list.iter().any(|exchange| exchange.is_finished(true))) {
                         continue;
                     }

@@ -8,9 +8,9 @@ use crate::guest::template::Handle;
 use std::pin::Pin;
 use wasmtime::Result;
 use wasmtime::component::{Accessor, Func};
-use wasmtime_wasi_http::{Error, WasiHttpView};
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 use wasmtime_wasi_http::p3::Request;
+use wasmtime_wasi_http::{Error, WasiHttpView};
 
 /// How the response's transmission ended, for the guest.
 type Transmission = Pin<Box<dyn Future<Output = std::result::Result<(), Error>> + Send>>;
@@ -32,7 +32,9 @@ pub async fn call(accessor: &Accessor<State>, function: Handle, job: Job) -> Res
                 let mut http = access.data_mut().http();
                 let request = http.new_incoming_request(Scheme::Http, request)?;
                 let out = http.new_response_outparam_from_callback(move |outcome| {
-                    given.answer(outcome.map_err(|code| Refusal::Error(format!("its handler returned the error {code:?}"))));
+                    given.answer(
+                        outcome.map_err(|code| Refusal::Error(format!("its handler returned the error {code:?}"))),
+                    );
                 })?;
                 Ok::<_, wasmtime::Error>((request, out))
             });

@@ -101,7 +101,9 @@ impl Lane {
     pub fn push(&self, request: http::Request<WasiBody>) -> Result<Reply, Refusal> {
         let exchange = Arc::new(Exchange::default());
         let mut inner = self.lock();
-        if inner.alive == 0 && let Some(until) = inner.failing_until {
+        if inner.alive == 0
+            && let Some(until) = inner.failing_until
+        {
             let retry_after = until.saturating_duration_since(Instant::now());
             if !retry_after.is_zero() {
                 return Err(Refusal::NoInstance { retry_after });

@@ -95,7 +95,10 @@ impl Ticker {
             thread: OnceLock::new(),
         });
         let (this, engine) = (ticker.clone(), engine.clone());
-        let handle = std::thread::Builder::new().name("ticker".into()).stack_size(64 * 1024).spawn(move || this.tick(&engine))?;
+        let handle = std::thread::Builder::new()
+            .name("ticker".into())
+            .stack_size(64 * 1024)
+            .spawn(move || this.tick(&engine))?;
         let _ = ticker.thread.set(handle.thread().clone());
         Ok(ticker)
     }
@@ -130,7 +133,10 @@ impl Ticker {
     /// A guest runs until the guard is dropped.
     pub fn run(&self) -> Running<'_> {
         self.running.fetch_add(1, SeqCst);
-        if self.asleep.load(SeqCst) && self.asleep.swap(false, SeqCst) && let Some(thread) = self.thread.get() {
+        if self.asleep.load(SeqCst)
+            && self.asleep.swap(false, SeqCst)
+            && let Some(thread) = self.thread.get()
+        {
             thread.unpark();
         }
         Running(self)

@@ -63,7 +63,11 @@ impl Cache {
             .write(&self.path(key, "json"), &mut report.as_bytes())
             .and_then(|()| self.write(&self.path(key, "cwasm"), code));
         if let Err(error) = kept {
-            tracing::warn!(event = "cache-unused", "the compiled component is not cached: {}: {error}", self.folder.display());
+            tracing::warn!(
+                event = "cache-unused",
+                "the compiled component is not cached: {}: {error}",
+                self.folder.display()
+            );
         }
         self.tidy();
     }
@@ -117,7 +121,10 @@ fn default_folder() -> Option<PathBuf> {
     let home = || std::env::var_os("HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let cache = xdg.or_else(|| home().map(|home| home.join(".cache")));
     if cache.is_none() {
-        tracing::warn!(event = "cache-unused", "compiled components are not cached: neither XDG_CACHE_HOME nor HOME is set");
+        tracing::warn!(
+            event = "cache-unused",
+            "compiled components are not cached: neither XDG_CACHE_HOME nor HOME is set"
+        );
     }
     cache.map(|cache| cache.join("wasmserve"))
 }
@@ -141,4 +148,3 @@ fn check(folder: &Path) -> Result<(), String> {
 fn is_own(metadata: &fs::Metadata) -> bool {
     metadata.uid() == geteuid().as_raw() && metadata.mode() & 0o022 == 0
 }
-

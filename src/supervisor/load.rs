@@ -61,8 +61,15 @@ pub fn load(settings: &Settings, roles: Roles, signals: Option<&Signals>) -> Res
 }
 
 /// Forks the compiler process and waits for what it says.
-fn compile(name: &str, bytes: Vec<u8>, code: &mut File, roles: Roles, signals: Option<&Signals>) -> Result<String, Failure> {
-    let (answer, mut say) = pipe2(nix::fcntl::OFlag::O_CLOEXEC).map(|(read, write)| (File::from(read), File::from(write)))?;
+fn compile(
+    name: &str,
+    bytes: Vec<u8>,
+    code: &mut File,
+    roles: Roles,
+    signals: Option<&Signals>,
+) -> Result<String, Failure> {
+    let (answer, mut say) =
+        pipe2(nix::fcntl::OFlag::O_CLOEXEC).map(|(read, write)| (File::from(read), File::from(write)))?;
     let parent = nix::unistd::getpid();
     let fork = sys::fork(|| {
         let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);

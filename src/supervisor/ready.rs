@@ -21,8 +21,16 @@ pub fn tell(settings: &Settings, plan: &Plan, addresses: &[SocketAddr]) {
         tracing::info!("{text}");
     } else {
         tracing::info!(
-            event = "ready", url = urls.first().map_or("", String::as_str), component, handler, interface = plan.interface,
-            lifespan, workers, threads, isolation, "{text}"
+            event = "ready",
+            url = urls.first().map_or("", String::as_str),
+            component,
+            handler,
+            interface = plan.interface,
+            lifespan,
+            workers,
+            threads,
+            isolation,
+            "{text}"
         );
     }
     if let Some(why) = &plan.why_fresh {

@@ -26,6 +26,8 @@ const LOOK: Duration = Duration::from_millis(250);
 const GRACE: Duration = Duration::from_secs(1);
 /// Processes that a slot may have at a time: one at work, others on their way out.
 const ROWS_PER_SLOT: usize = 4;
+/// Signals to end that come this close to the first one are the same one.
+const SAME_SIGNAL: Duration = Duration::from_millis(20);
 const GENERATION: u64 = 1;
 
 pub struct Supervisor {
@@ -42,11 +44,24 @@ pub struct Supervisor {
 }
 
 struct Ending {
+    began: Instant,
     result: Result<(), Failure>,
 }
 
+impl Ending {
+    fn is_new(&self) -> bool {
+        self.began.elapsed() < SAME_SIGNAL
+    }
+}
+
 impl Supervisor {
-    pub fn new(settings: Arc<Settings>, roles: Roles, signals: Signals, sockets: Sockets, loaded: Loaded) -> Result<Self, Failure> {
+    pub fn new(
+        settings: Arc<Settings>,
+        roles: Roles,
+        signals: Signals,
+        sockets: Sockets,
+        loaded: Loaded,
+    ) -> Result<Self, Failure> {
         let rows = scoreboard::new(settings.workers * ROWS_PER_SLOT)?;
         let slots = (0..settings.workers).map(|_| Slot::due_now()).collect();
         Ok(Self { settings, roles, signals, sockets, loaded, rows, slots, served: false, ending: None })
@@ -63,7 +78,9 @@ impl Supervisor {
             self.reap();
             self.check_children();
             self.place_orphans();
-            if let Some(ending) = &self.ending && self.slots.iter().all(|slot| slot.children.is_empty()) {
+            if let Some(ending) = &self.ending
+                && self.slots.iter().all(|slot| slot.children.is_empty())
+            {
                 return match &ending.result {
                     Ok(()) => Ok(()),
                     Err(failure) => Err(Failure::new(failure.exit, failure.message.clone())),
@@ -79,7 +96,11 @@ impl Supervisor {
     /// Sleeps until something happens or is due.
     fn wait(&self) -> Result<(), Failure> {
         let mut watched = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
-        watched.extend(self.children().filter(|child| child.state != State::Killed).map(|child| PollFd::new(child.channel.as_fd(), PollFlags::POLLIN)));
+        watched.extend(
+            self.children()
+                .filter(|child| child.state != State::Killed)
+                .map(|child| PollFd::new(child.channel.as_fd(), PollFlags::POLLIN)),
+        );
         let starts = self.slots.iter().filter_map(|slot| slot.start_at);
         let due = self.children().filter_map(Child::deadline).chain(starts).min();
         let pause = due.map_or(LOOK, |due| due.saturating_duration_since(Instant::now()).min(LOOK));
@@ -127,7 +148,8 @@ impl Supervisor {
             unblock_in_child();
             run(start)
         })?;
-        let deadline = Instant::now() + self.settings.timeout_startup + GRACE + self.settings.timeout_worker_healthcheck;
+        let deadline =
+            Instant::now() + self.settings.timeout_startup + GRACE + self.settings.timeout_worker_healthcheck;
         self.slots[index].children.push(Child {
             pid,
             channel: ours,
@@ -149,6 +171,8 @@ impl Supervisor {
                 tracing::info!(event = "stopping", "{signal}: finishing what is in flight");
                 self.end(Ok(()));
             }
+            // The same signal twice: timeout(1) and some shells tell the process and then its whole group.
+            Signal::SIGTERM | Signal::SIGINT if self.ending.as_ref().is_some_and(Ending::is_new) => {}
             Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT => {
                 tracing::info!(event = "stopping", "{signal}: ending at once");
                 self.end(Ok(()));
@@ -163,7 +187,7 @@ impl Supervisor {
         if self.ending.is_some() {
             return;
         }
-        self.ending = Some(Ending { result });
+        self.ending = Some(Ending { began: Instant::now(), result });
         let deadline = Instant::now() + self.settings.timeout_graceful_shutdown + GRACE;
         for slot in &mut self.slots {
             slot.start_at = None;
@@ -205,7 +229,13 @@ impl Supervisor {
             FromWorker::Ready if matches!(child.state, State::Booting { .. }) => {
                 child.state = State::Ready;
                 let (pid, ms) = (child.pid.as_raw(), child.started.elapsed().as_millis() as u64);
-                tracing::info!(event = "worker-ready", worker = index, pid, ms, "worker {index} is ready (process {pid}, {ms} ms)");
+                tracing::info!(
+                    event = "worker-ready",
+                    worker = index,
+                    pid,
+                    ms,
+                    "worker {index} is ready (process {pid}, {ms} ms)"
+                );
                 self.release(index);
                 if !self.served && self.slots.iter().all(Slot::is_ready) {
                     self.served = true;
@@ -220,8 +250,12 @@ impl Supervisor {
                     self.slots[index].start_at = Some(Instant::now());
                 }
             }
-            FromWorker::StartupFailed { message } => self.not_started(index, at, Exit::Startup, "its startup failed", message),
-            FromWorker::LoadFailed { message } => self.not_started(index, at, Exit::Load, "it cannot be instantiated", message),
+            FromWorker::StartupFailed { message } => {
+                self.not_started(index, at, Exit::Startup, "its startup failed", message)
+            }
+            FromWorker::LoadFailed { message } => {
+                self.not_started(index, at, Exit::Load, "it cannot be instantiated", message)
+            }
         }
     }
 
@@ -267,13 +301,26 @@ impl Supervisor {
             WaitStatus::Signaled(_, signal, _) => format!("was ended by {signal}"),
             _ => String::new(),
         };
-        let reason = child.ended_for.clone().filter(|why| !why.is_empty()).map_or(how.clone(), |why| format!("{how}: {why}"));
+        let reason =
+            child.ended_for.clone().filter(|why| !why.is_empty()).map_or(how.clone(), |why| format!("{how}: {why}"));
         let expected = self.ending.is_some() && (matches!(status, WaitStatus::Exited(_, 0)) || !self.served);
         let worker = index;
         if expected || matches!((child.state, status), (State::Draining { .. }, WaitStatus::Exited(_, 0))) {
-            tracing::debug!(event = "worker-exited", worker, pid = pid.as_raw(), reason, "worker {worker} (process {pid}) {reason}");
+            tracing::debug!(
+                event = "worker-exited",
+                worker,
+                pid = pid.as_raw(),
+                reason,
+                "worker {worker} (process {pid}) {reason}"
+            );
         } else {
-            tracing::warn!(event = "worker-exited", worker, pid = pid.as_raw(), reason, "worker {worker} (process {pid}) {reason}");
+            tracing::warn!(
+                event = "worker-exited",
+                worker,
+                pid = pid.as_raw(),
+                reason,
+                "worker {worker} (process {pid}) {reason}"
+            );
         }
         if self.ending.is_some() {
             return;
@@ -289,7 +336,12 @@ impl Supervisor {
             let pause = self.slots[index].plan_start(child.started.elapsed(), jitter(pid));
             if !pause.is_zero() {
                 let seconds = pause.as_secs_f64();
-                tracing::warn!(event = "back-off", worker, seconds, "worker {worker} keeps ending: the next one starts in {seconds:.1} s");
+                tracing::warn!(
+                    event = "back-off",
+                    worker,
+                    seconds,
+                    "worker {worker} keeps ending: the next one starts in {seconds:.1} s"
+                );
             }
         }
     }
@@ -305,11 +357,21 @@ impl Supervisor {
                 let found = child.check(&self.rows[child.row], healthcheck);
                 if was_draining && child.state == State::Killed {
                     let (worker, pid) = (index, child.pid.as_raw());
-                    tracing::warn!(event = "drain-timeout", worker, pid, "worker {worker} (process {pid}) is killed: it did not finish in time");
+                    tracing::warn!(
+                        event = "drain-timeout",
+                        worker,
+                        pid,
+                        "worker {worker} (process {pid}) is killed: it did not finish in time"
+                    );
                 }
                 if found {
                     let (worker, pid, why) = (index, child.pid.as_raw(), child.ended_for.clone().unwrap_or_default());
-                    tracing::error!(event = "worker-silent", worker, pid, "worker {worker} (process {pid}) is ended: {why}");
+                    tracing::error!(
+                        event = "worker-silent",
+                        worker,
+                        pid,
+                        "worker {worker} (process {pid}) is ended: {why}"
+                    );
                     // Its successor does not wait for it to be gone.
                     if last && self.served && self.ending.is_none() {
                         let (ran, jitter) = (child.started.elapsed(), jitter(child.pid));
@@ -330,7 +392,9 @@ impl Supervisor {
             if self.slots[index].is_ready() || adopter.is_some() {
                 continue;
             }
-            let neighbour = (1..self.slots.len()).map(|step| (index + step) % self.slots.len()).find(|at| self.slots[*at].is_ready());
+            let neighbour = (1..self.slots.len())
+                .map(|step| (index + step) % self.slots.len())
+                .find(|at| self.slots[*at].is_ready());
             if let Some(child) = neighbour.and_then(|at| self.slots[at].current()) {
                 child.send(&ToWorker::Adopt { slot: index });
             }
@@ -340,7 +404,9 @@ impl Supervisor {
 
     /// A slot's own worker accepts again.
     fn release(&mut self, index: usize) {
-        if let Some(neighbour) = self.slots[index].adopted_by.take() && let Some(child) = self.slots[neighbour].current() {
+        if let Some(neighbour) = self.slots[index].adopted_by.take()
+            && let Some(child) = self.slots[neighbour].current()
+        {
             child.send(&ToWorker::Release { slot: index });
         }
     }

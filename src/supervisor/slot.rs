@@ -18,12 +18,18 @@ const ABORT_GRACE: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum State {
     /// Forked; its first instance starts up.
-    Booting { deadline: Instant },
+    Booting {
+        deadline: Instant,
+    },
     Ready,
     /// Takes no more connections and finishes what it has.
-    Draining { deadline: Instant },
+    Draining {
+        deadline: Instant,
+    },
     /// Found not to be alive; killed at the deadline if the abort does not end it.
-    Aborted { deadline: Instant },
+    Aborted {
+        deadline: Instant,
+    },
     Killed,
 }
 
@@ -80,7 +86,9 @@ impl Child {
             }
             State::Ready if is_silent(row, healthcheck) => {
                 let seconds = healthcheck.as_secs_f64();
-                self.abort(format!("it gave no sign of life for {seconds} s: its loop is blocked or the process is stopped"));
+                self.abort(format!(
+                    "it gave no sign of life for {seconds} s: its loop is blocked or the process is stopped"
+                ));
                 true
             }
             State::Draining { deadline } if now >= deadline => {
@@ -140,7 +148,9 @@ impl Slot {
         self.failures = if ran >= STABLE { 0 } else { self.failures + 1 };
         let pause = match self.failures {
             0 | 1 => Duration::ZERO,
-            failures => (BACKOFF_FIRST * 2u32.saturating_pow((failures - 2).min(16))).min(BACKOFF_MOST).mul_f64(1.0 - 0.25 * jitter),
+            failures => (BACKOFF_FIRST * 2u32.saturating_pow((failures - 2).min(16)))
+                .min(BACKOFF_MOST)
+                .mul_f64(1.0 - 0.25 * jitter),
         };
         self.start_at = Some(Instant::now() + pause);
         pause

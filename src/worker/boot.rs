@@ -37,10 +37,8 @@ pub fn boot(start: Start) -> Result<(), Failure> {
         Err(error) => return refuse(&channel, FromWorker::LoadFailed { message: shorten(&format!("{error:#}")) }),
     };
     drop(artefact);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(HOST_THREADS)
-        .build()?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(HOST_THREADS).build()?;
     runtime.block_on(async {
         let ticker = Ticker::start(template.engine())?;
         let lane = Lane::new(Shop {

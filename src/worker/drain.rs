@@ -26,9 +26,14 @@ pub async fn drain(front: &Arc<Front>, lane: &Lane, listeners: Listeners) {
         let (in_flight, queued) = (shop.row.in_flight.load(Relaxed), shop.row.queued.load(Relaxed));
         let connections = front.open();
         tracing::warn!(
-            event = "drain-timeout", worker = shop.worker, in_flight, queued, connections,
+            event = "drain-timeout",
+            worker = shop.worker,
+            in_flight,
+            queued,
+            connections,
             "worker {} did not finish within {} s: {in_flight} requests in flight, {queued} of them waiting, {connections} connections are ended",
-            shop.worker, shop.settings.timeout_graceful_shutdown.as_secs_f64()
+            shop.worker,
+            shop.settings.timeout_graceful_shutdown.as_secs_f64()
         );
     }
 }

@@ -156,9 +156,7 @@ fn every_option_can_come_from_the_environment() {
 
 #[test]
 fn an_option_beats_its_variable() {
-    let server = Wasmserve::serving("hello-sync", &["--workers", "2"])
-        .env("WASMSERVE_WORKERS", "1")
-        .start();
+    let server = Wasmserve::serving("hello-sync", &["--workers", "2"]).env("WASMSERVE_WORKERS", "1").start();
     assert_eq!(server.ready().number("workers"), 2);
 }
 

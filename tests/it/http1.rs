@@ -93,12 +93,7 @@ fn a_client_that_expects_100_continue_gets_it_before_it_sends() {
     for guest in TESTBEDS {
         let server = Server::start(guest, &[]);
         let mut connection = server.connect();
-        connection.write(request(
-            "POST",
-            "/echo",
-            &[("Expect", "100-continue"), ("Content-Length", "4")],
-            b"",
-        ));
+        connection.write(request("POST", "/echo", &[("Expect", "100-continue"), ("Content-Length", "4")], b""));
         assert_eq!(connection.receive_head().status, 100, "{guest}");
         connection.write("body");
         let response = connection.receive();

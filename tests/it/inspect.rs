@@ -37,10 +37,9 @@ pub fn componentize_js_app(release: bool) -> String {
 
 #[test]
 fn the_handler_and_its_kind() {
-    for (name, kind, interface) in [
-        ("hello-sync", "sync", "wasi:http/incoming-handler@0.2."),
-        ("hello-async", "async", "wasi:http/handler@0.3."),
-    ] {
+    for (name, kind, interface) in
+        [("hello-sync", "sync", "wasi:http/incoming-handler@0.2."), ("hello-async", "async", "wasi:http/handler@0.3.")]
+    {
         let report = json(guest(name));
         assert_eq!(report["handler"]["kind"], kind);
         assert!(report["handler"]["interface"].as_str().unwrap().starts_with(interface));

@@ -6,9 +6,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::support::{
-    Server, Wasmserve, app_of_both, async_app, guest, sync_app, with, write_component,
-};
+use crate::support::{Server, Wasmserve, app_of_both, async_app, guest, sync_app, with, write_component};
 
 /// Tries to serve the file and returns the message.
 #[track_caller]
@@ -102,10 +100,7 @@ fn a_component_without_a_handler_has_its_exports_listed() {
         (func $run (canon lift (core func $m "run")))
         (instance $tool (export "run" (func $run)))
         (export "acme:tool/runner@1.2.3" (instance $tool)))"#;
-    for (name, content) in [
-        ("app.wat", text.as_bytes().to_vec()),
-        ("app.wasm", wat::parse_str(text).unwrap()),
-    ] {
+    for (name, content) in [("app.wat", text.as_bytes().to_vec()), ("app.wasm", wat::parse_str(text).unwrap())] {
         assert_tells(&refusal_of(name, content), &["wasi:http", "acme:tool/runner@1.2.3"]);
     }
 }
@@ -155,10 +150,7 @@ fn an_import_whose_function_has_another_type() {
 #[test]
 fn a_mistake_in_component_text_is_told_with_line_and_column() {
     let message = refusal_of("app.wat", "(component\n  (core modul)\n)\n");
-    assert!(
-        message.contains(":2:") || (message.contains("line 2") && message.contains("column")),
-        "{message}"
-    );
+    assert!(message.contains(":2:") || (message.contains("line 2") && message.contains("column")), "{message}");
 }
 
 #[test]

@@ -114,8 +114,7 @@ fn headers_with_their_values_and_order() {
 fn content_length_and_type() {
     for guest in TESTBEDS {
         let server = Server::start(guest, &[]);
-        let response =
-            server.send("POST", "/request", &[("Content-Type", "text/plain")], b"twelve bytes");
+        let response = server.send("POST", "/request", &[("Content-Type", "text/plain")], b"twelve bytes");
         let request = response.json();
         let headers = headers(&request);
         assert!(headers.contains(&("content-type", "text/plain")), "{guest}: {headers:?}");

@@ -113,8 +113,6 @@ fn work_after_the_response_does_not_delay_it() {
         assert_eq!(response.text(), "answered", "{guest}");
         assert!(took < Duration::from_millis(2000), "{guest}: {took:?}");
         assert_eq!(server.count(|r| r.is_guest_line("after: done")), 0, "{guest}");
-        eventually("the work after the response ends", || {
-            server.all(|r| r.is_guest_line("after: done")).pop()
-        });
+        eventually("the work after the response ends", || server.all(|r| r.is_guest_line("after: done")).pop());
     }
 }

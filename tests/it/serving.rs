@@ -15,9 +15,7 @@ fn both_generations_say_hello() {
 
 #[test]
 fn the_ready_line_tells_what_is_served_and_how() {
-    for (guest, handler, lifespan) in
-        [("hello-sync", "sync", false), ("counter-async", "async", true)]
-    {
+    for (guest, handler, lifespan) in [("hello-sync", "sync", false), ("counter-async", "async", true)] {
         let server = Server::start(guest, &["--workers", "2", "--threads", "3"]);
         let ready = server.ready();
         assert!(ready.message().contains(&server.url), "{}", ready.line);

@@ -62,12 +62,7 @@ fn request_trailers_reach_the_guest_over_http_1() {
     for guest in TESTBEDS {
         let server = Server::start(guest, &[]);
         let mut connection = server.connect();
-        let headers = [
-            ("Transfer-Encoding", "chunked"),
-            ("Trailer", "x-checksum"),
-            ("x-want-trailers", "1"),
-            TE,
-        ];
+        let headers = [("Transfer-Encoding", "chunked"), ("Trailer", "x-checksum"), ("x-want-trailers", "1"), TE];
         let trailers = [("x-echo-trailer", "from the client")];
         let body = chunked(&[b"some ", b"body"], &trailers);
         connection.write(request("POST", "/echo", &headers, &body));

@@ -4,9 +4,7 @@
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
-use wasmparser::{
-    BinaryReader, ComponentExternalKind, ComponentTypeRef, Encoding, ExternalKind, Parser, Payload,
-};
+use wasmparser::{BinaryReader, ComponentExternalKind, ComponentTypeRef, Encoding, ExternalKind, Parser, Payload};
 
 use super::error::printable;
 
@@ -38,13 +36,7 @@ pub(super) struct Anatomy<'a> {
 
 impl<'a> Anatomy<'a> {
     pub fn of(bytes: &'a [u8]) -> wasmparser::Result<Self> {
-        let mut anatomy = Anatomy {
-            sizes: Sizes {
-                total: bytes.len(),
-                ..Sizes::default()
-            },
-            ..Anatomy::default()
-        };
+        let mut anatomy = Anatomy { sizes: Sizes { total: bytes.len(), ..Sizes::default() }, ..Anatomy::default() };
         let mut depth = 0_usize;
         for payload in Parser::new(0).parse_all(bytes) {
             match payload? {
@@ -58,18 +50,14 @@ impl<'a> Anatomy<'a> {
                 Payload::ExportSection(section) => {
                     for export in section {
                         let export = export?;
-                        anatomy.releases_responses |=
-                            export.kind == ExternalKind::Func && releases(export.name);
+                        anatomy.releases_responses |= export.kind == ExternalKind::Func && releases(export.name);
                     }
                 }
                 Payload::CustomSection(section) => {
                     anatomy.sizes.custom += section.range().len();
                     if section.name() == "producers" {
                         // Nothing depends on these being well-formed, so what cannot be read is left out.
-                        let _ = anatomy.note_producers(BinaryReader::new(
-                            section.data(),
-                            section.data_offset(),
-                        ));
+                        let _ = anatomy.note_producers(BinaryReader::new(section.data(), section.data_offset()));
                     }
                 }
                 Payload::ComponentImportSection(section) if depth == 1 => {
@@ -124,9 +112,7 @@ impl<'a> Anatomy<'a> {
 }
 
 fn releases(export: &str) -> bool {
-    export.starts_with("cabi_post_")
-        && export.contains("incoming-handler")
-        && export.ends_with("#handle")
+    export.starts_with("cabi_post_") && export.contains("incoming-handler") && export.ends_with("#handle")
 }
 
 /// Where a file stops in the middle of a section: the section's start, and where it says it ends.
@@ -144,9 +130,7 @@ pub(super) fn cut_short(bytes: &[u8]) -> Option<(usize, usize)> {
             // A size has five bytes at most: if there were as many, it is wrong rather than cut.
             return (bytes.len() < start + 6).then_some((start, start + 6));
         };
-        let end = reader
-            .original_position()
-            .saturating_add(usize::try_from(size).ok()?);
+        let end = reader.original_position().saturating_add(usize::try_from(size).ok()?);
         if end > bytes.len() {
             return Some((start, end));
         }

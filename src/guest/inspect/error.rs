@@ -31,21 +31,13 @@ pub enum InspectError {
          {size}; \
          rebuild it, or copy it again"
     )]
-    Truncated {
-        offset: usize,
-        end: usize,
-        size: usize,
-    },
+    Truncated { offset: usize, end: usize, size: usize },
 
     #[error("the component is corrupted at byte {offset}: {message}; rebuild it, or copy it again")]
     Corrupt { offset: usize, message: String },
 
     #[error("the component text does not parse: {message}{}; correct it there", place(*.line, *.column))]
-    Text {
-        message: String,
-        line: usize,
-        column: usize,
-    },
+    Text { message: String, line: usize, column: usize },
 
     #[error("{}", no_handler(.exports))]
     NoHandler { exports: Vec<String> },
@@ -63,30 +55,19 @@ pub enum InspectError {
 
 impl InspectError {
     pub(super) fn corrupt(error: &wasmparser::Error) -> Self {
-        InspectError::Corrupt {
-            offset: error.offset(),
-            message: one_line(error.message(), ": "),
-        }
+        InspectError::Corrupt { offset: error.offset(), message: one_line(error.message(), ": ") }
     }
 
     /// `wat` gives the place only inside its message: "what\n     --> <anon>:line:column\n" and the line itself.
     pub(super) fn text(error: &wat::Error) -> Self {
         let full = error.to_string();
-        let split = full
-            .split_once("\n     --> ")
-            .or_else(|| full.rsplit_once(" at <anon>:"));
+        let split = full.split_once("\n     --> ").or_else(|| full.rsplit_once(" at <anon>:"));
         let (message, place) = split.unwrap_or((&full, ""));
         let place = place.lines().next().unwrap_or_default();
-        let mut numbers = place
-            .rsplit(':')
-            .map(|number| number.trim().parse().unwrap_or(0));
+        let mut numbers = place.rsplit(':').map(|number| number.trim().parse().unwrap_or(0));
         let column = numbers.next().unwrap_or(0);
         let line = numbers.next().unwrap_or(0);
-        InspectError::Text {
-            message: one_line(message, " "),
-            line,
-            column,
-        }
+        InspectError::Text { message: one_line(message, " "), line, column }
     }
 }
 
@@ -108,28 +89,18 @@ pub(super) fn printable(text: &str) -> String {
 
 fn visible(c: char) -> impl Iterator<Item = char> {
     // Besides control characters, those that turn the direction of writing can hide what is there.
-    let hidden = c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let (plain, escaped) = if hidden {
-        (None, Some(c.escape_unicode()))
-    } else {
-        (Some(c), None)
-    };
+    let hidden =
+        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let (plain, escaped) = if hidden { (None, Some(c.escape_unicode())) } else { (Some(c), None) };
     plain.into_iter().chain(escaped.into_iter().flatten())
 }
 
 fn place(line: usize, column: usize) -> String {
-    if line == 0 {
-        String::new()
-    } else {
-        format!(", at line {line}, column {column}")
-    }
+    if line == 0 { String::new() } else { format!(", at line {line}, column {column}") }
 }
 
 fn core_module(preview1: bool, typed: bool) -> String {
-    let mut text = String::from(
-        "a core WebAssembly module, not a component; turn it into one with `wasm-tools ",
-    );
+    let mut text = String::from("a core WebAssembly module, not a component; turn it into one with `wasm-tools ");
     if !typed {
         text.push_str("component embed` (its world is not inside) and then `wasm-tools ");
     }
@@ -169,7 +140,9 @@ fn imports(names: &[String]) -> String {
     if let Some(more) = names.len().checked_sub(LISTED).filter(|more| *more > 0) {
         let _ = write!(text, "\n  … and {more} more");
     }
-    text.push_str("\nRebuild it against what is provided, or compose it with a component that exports them (`wac plug`).");
+    text.push_str(
+        "\nRebuild it against what is provided, or compose it with a component that exports them (`wac plug`).",
+    );
     text
 }
 
@@ -184,22 +157,15 @@ fn explain(name: &str) -> String {
     }
     match provided::find(name) {
         Found::OtherVersion(ours) if version.is_some_and(|version| version.contains('-')) => {
-            format!(
-                "a pre-release, which no other version stands in for; provided is {}",
-                ours.join(" and ")
-            )
+            format!("a pre-release, which no other version stands in for; provided is {}", ours.join(" and "))
         }
         Found::OtherVersion(ours) => format!("provided is {}", ours.join(" and ")),
         Found::Newer(near) => {
-            let near = near
-                .map(|name| format!("; the nearest is {name}"))
-                .unwrap_or_default();
+            let near = near.map(|name| format!("; the nearest is {name}")).unwrap_or_default();
             format!("needs a newer WASI than this wasmserve provides ({WASI_0_3}){near}")
         }
         Found::Nearest(name) => format!("unknown here; the nearest is {name}"),
-        Found::Provided(_) => {
-            "provided as an interface, but asked for as something else".to_string()
-        }
+        Found::Provided(_) => "provided as an interface, but asked for as something else".to_string(),
         Found::Nothing => "unknown here, and nothing provided resembles it".to_string(),
     }
 }
@@ -208,11 +174,7 @@ fn explain(name: &str) -> String {
 const LISTED: usize = 16;
 
 fn list(names: &[String]) -> String {
-    let mut shown: Vec<String> = names
-        .iter()
-        .take(LISTED)
-        .map(|name| printable(name))
-        .collect();
+    let mut shown: Vec<String> = names.iter().take(LISTED).map(|name| printable(name)).collect();
     if let Some(more) = names.len().checked_sub(LISTED).filter(|more| *more > 0) {
         shown.push(format!("{more} more"));
     }

@@ -11,18 +11,8 @@ pub(super) fn describe(bytes: &[u8]) -> (String, &'static str) {
     match std::str::from_utf8(bytes) {
         Ok(text) if !text.chars().any(|c| c.is_control() && !c.is_whitespace()) => by_text(text),
         _ => {
-            let start: Vec<String> = bytes
-                .iter()
-                .take(8)
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
-            (
-                format!(
-                    "data of an unknown kind (it starts with {})",
-                    start.join(" ")
-                ),
-                BUILD,
-            )
+            let start: Vec<String> = bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+            (format!("data of an unknown kind (it starts with {})", start.join(" ")), BUILD)
         }
     }
 }
@@ -30,8 +20,7 @@ pub(super) fn describe(bytes: &[u8]) -> (String, &'static str) {
 const BUILD: &str = "pass a component, as a binary (.wasm) or as text (.wat)";
 const UNPACK: &str = "unpack it and pass the component inside";
 const COMPILE: &str = "compile it to a component first and pass the .wasm file";
-const DOWNLOAD: &str =
-    "if it was downloaded, look at the address: this is a page or an answer, not the component";
+const DOWNLOAD: &str = "if it was downloaded, look at the address: this is a page or an answer, not the component";
 
 fn by_magic(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
     let found = match bytes {
@@ -44,17 +33,11 @@ fn by_magic(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
             "a native Linux program or library (ELF)",
             "build it for a component target (Rust: --target wasm32-wasip2)",
         ),
-        [b'M', b'Z', ..] => (
-            "a Windows program",
-            "build it for a component target (Rust: --target wasm32-wasip2)",
-        ),
-        [0xcf, 0xfa, 0xed, 0xfe, ..] | [0xca, 0xfe, 0xba, 0xbe, ..] => (
-            "a macOS program or Java class",
-            "build it for a component target (Rust: --target wasm32-wasip2)",
-        ),
-        [b'!', b'<', b'a', b'r', b'c', b'h', b'>', ..] => {
-            ("a static library (.a or .rlib)", COMPILE)
+        [b'M', b'Z', ..] => ("a Windows program", "build it for a component target (Rust: --target wasm32-wasip2)"),
+        [0xcf, 0xfa, 0xed, 0xfe, ..] | [0xca, 0xfe, 0xba, 0xbe, ..] => {
+            ("a macOS program or Java class", "build it for a component target (Rust: --target wasm32-wasip2)")
         }
+        [b'!', b'<', b'a', b'r', b'c', b'h', b'>', ..] => ("a static library (.a or .rlib)", COMPILE),
         [b'B', b'C', 0xc0, 0xde, ..] => ("LLVM bitcode", COMPILE),
         [0x1f, 0x8b, ..] => ("a gzip archive", UNPACK),
         [b'P', b'K', 3 | 5, 4 | 6, ..] => ("a zip archive", UNPACK),
@@ -62,10 +45,7 @@ fn by_magic(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => ("an xz archive", UNPACK),
         [b'B', b'Z', b'h', ..] => ("a bzip2 archive", UNPACK),
         _ if bytes.get(257..262) == Some(b"ustar") => ("a tar archive", UNPACK),
-        [0, 0, 0, 0, ..] => (
-            "a file that begins with zeros",
-            "its copy was probably never finished: copy it again",
-        ),
+        [0, 0, 0, 0, ..] => ("a file that begins with zeros", "its copy was probably never finished: copy it again"),
         _ => return None,
     };
     Some(found)
@@ -76,39 +56,18 @@ fn by_text(text: &str) -> (String, &'static str) {
     if text.is_empty() {
         return ("only white space".to_string(), BUILD);
     }
-    let start: String = text
-        .chars()
-        .take(64)
-        .collect::<String>()
-        .to_ascii_lowercase();
+    let start: String = text.chars().take(64).collect::<String>().to_ascii_lowercase();
     if let Some(found) = by_opening(&start) {
         return (found.0.to_string(), found.1);
     }
     // Source text is told by how its first lines begin; one look at a few is enough.
-    let mut lines = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .take(40);
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty()).take(40);
     if let Some(language) = lines.find_map(language) {
-        let hint = if language == WIT {
-            "pass the component that implements it, not its interface"
-        } else {
-            COMPILE
-        };
+        let hint = if language == WIT { "pass the component that implements it, not its interface" } else { COMPILE };
         return (language.to_string(), hint);
     }
-    let first: String = text
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .chars()
-        .take(40)
-        .collect();
-    (
-        format!("text that begins with \"{}\"", printable(&first)),
-        BUILD,
-    )
+    let first: String = text.lines().next().unwrap_or_default().chars().take(40).collect();
+    (format!("text that begins with \"{}\"", printable(&first)), BUILD)
 }
 
 fn by_opening(start: &str) -> Option<(&'static str, &'static str)> {
@@ -117,10 +76,7 @@ fn by_opening(start: &str) -> Option<(&'static str, &'static str)> {
     } else if start.starts_with('<') {
         ("an XML or HTML document", DOWNLOAD)
     } else if start.starts_with("version https://git-lfs") {
-        (
-            "a Git LFS pointer",
-            "fetch the file itself with `git lfs pull`",
-        )
+        ("a Git LFS pointer", "fetch the file itself with `git lfs pull`")
     } else if start.starts_with("#!") {
         ("a script", COMPILE)
     } else if start.starts_with(['{', '[']) && !start.contains("]\n") {
@@ -160,15 +116,7 @@ fn language(line: &str) -> Option<&'static str> {
         && (line.contains(" from ") || line.ends_with(';') || line.contains(['\'', '"'])))
     {
         Some("JavaScript or TypeScript source text")
-    } else if starts(&[
-        "import ",
-        "from ",
-        "def ",
-        "class ",
-        "async def ",
-        "\"\"\"",
-        "@",
-    ]) {
+    } else if starts(&["import ", "from ", "def ", "class ", "async def ", "\"\"\"", "@"]) {
         Some("Python source text")
     } else {
         None
@@ -187,10 +135,7 @@ mod tests {
     fn common_mistakes_are_recognised() {
         let cases: &[(&[u8], &str)] = &[
             (b"\x7fELF\x02\x01\x01", "native Linux program"),
-            (
-                b"\x7fELF\x02\x01\x01\0\0.wasmtime.engine\0",
-                "compiled already",
-            ),
+            (b"\x7fELF\x02\x01\x01\0\0.wasmtime.engine\0", "compiled already"),
             (b"\x1f\x8b\x08\0", "gzip"),
             (b"PK\x03\x04", "zip"),
             (b"<!DOCTYPE html><p>Not Found", "HTML"),

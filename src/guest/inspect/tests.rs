@@ -16,16 +16,12 @@ fn report(imports: &str, exports: &[&str]) -> Report {
 }
 
 fn refusal(imports: &str, exports: &[&str]) -> String {
-    inspect(&component(imports, exports))
-        .unwrap_err()
-        .to_string()
+    inspect(&component(imports, exports)).unwrap_err().to_string()
 }
 
 /// What a file with these bytes gets, whichever of the two steps refuses it.
 fn error(bytes: &[u8]) -> InspectError {
-    to_binary(bytes.to_vec())
-        .and_then(|binary| inspect(&binary))
-        .unwrap_err()
+    to_binary(bytes.to_vec()).and_then(|binary| inspect(&binary)).unwrap_err()
 }
 
 fn says(message: &str, parts: &[&str]) {
@@ -65,18 +61,9 @@ fn lifespan_interfaces_are_found() {
     assert_eq!(report("", &[SYNC]).lifespan, None);
     assert_eq!(report("", &[SYNC, later]).lifespan, None);
     assert_eq!(report("", &[SYNC, sync]).lifespan, Some(Lifespan::Sync));
-    assert_eq!(
-        report("", &[ASYNC, concurrent]).lifespan,
-        Some(Lifespan::Async)
-    );
-    assert_eq!(
-        report("", &[ASYNC, sync, concurrent]).lifespan,
-        Some(Lifespan::Async)
-    );
-    assert_eq!(
-        report("", &[SYNC, sync, concurrent]).lifespan,
-        Some(Lifespan::Sync)
-    );
+    assert_eq!(report("", &[ASYNC, concurrent]).lifespan, Some(Lifespan::Async));
+    assert_eq!(report("", &[ASYNC, sync, concurrent]).lifespan, Some(Lifespan::Async));
+    assert_eq!(report("", &[SYNC, sync, concurrent]).lifespan, Some(Lifespan::Sync));
 }
 
 #[test]
@@ -89,14 +76,7 @@ fn imports_come_with_capability_and_functions() {
         (import "wasi:cli/stdout@0.3.9" (instance))"#;
     let found = report(imports, &[SYNC]).imports;
     let capabilities: Vec<Capability> = found.iter().map(|import| import.capability).collect();
-    assert_eq!(
-        capabilities,
-        [
-            Capability::Http,
-            Capability::OutboundHttp,
-            Capability::Stdio
-        ]
-    );
+    assert_eq!(capabilities, [Capability::Http, Capability::OutboundHttp, Capability::Stdio]);
     assert_eq!(found[0].functions, ["[constructor]fields"]);
     assert_eq!(found[1].functions, ["handle"]);
 }
@@ -151,42 +131,26 @@ fn imports_that_are_no_interfaces_are_refused() {
         r#"(import "c" (component))"#,
         r#"(import "r" (type (sub resource)))"#,
     ] {
-        says(
-            &refusal(import, &[SYNC]),
-            &["an import that nobody provides", "not an interface"],
-        );
+        says(&refusal(import, &[SYNC]), &["an import that nobody provides", "not an interface"]);
     }
 }
 
 #[test]
 fn without_a_handler_the_other_exports_are_named() {
     let lists = refusal("", &[r#"(export "acme:app/admin@1.0.0" (instance $i))"#]);
-    says(
-        &lists,
-        &[
-            "exports only acme:app/admin@1.0.0;",
-            "wasi:http/handler@0.3",
-            "incoming-handler@0.2",
-        ],
-    );
+    says(&lists, &["exports only acme:app/admin@1.0.0;", "wasi:http/handler@0.3", "incoming-handler@0.2"]);
     let command = refusal("", &[r#"(export "wasi:cli/run@0.2.0" (instance $i))"#]);
     says(&command, &["a command for `wasmtime run`"]);
     says(&refusal("", &[]), &["exports nothing"]);
     // Called like the handler, but no interface.
-    says(
-        &refusal("", &[r#"(export "handler" (instance $i))"#]),
-        &["exports only handler"],
-    );
+    says(&refusal("", &[r#"(export "handler" (instance $i))"#]), &["exports only handler"]);
 }
 
 #[test]
 fn handlers_of_other_versions_say_which_are_served() {
     for version in ["0.3.0-rc-2025-09-16", "0.4.0", "1.0.0"] {
         let export = format!(r#"(export "wasi:http/handler@{version}" (instance $i))"#);
-        says(
-            &refusal("", &[&export]),
-            &[version, "not served", "0.3.x (async)", "0.2.x (sync)"],
-        );
+        says(&refusal("", &[&export]), &[version, "not served", "0.3.x (async)", "0.2.x (sync)"]);
     }
 }
 
@@ -198,14 +162,8 @@ fn an_empty_file_is_called_empty() {
 
 #[test]
 fn a_file_that_is_not_wasm_is_told_what_it_is() {
-    says(
-        &error(b"PK\x03\x04").to_string(),
-        &["not WebAssembly but a zip archive; unpack it"],
-    );
-    says(
-        &inspect(b"<html>").unwrap_err().to_string(),
-        &["an HTML page"],
-    );
+    says(&error(b"PK\x03\x04").to_string(), &["not WebAssembly but a zip archive; unpack it"]);
+    says(&inspect(b"<html>").unwrap_err().to_string(), &["an HTML page"]);
     says(&error(b"{\"a\":1}").to_string(), &["JSON"]);
     let tricky = error("\u{1b}]0;title\u{7} begins like this".as_bytes()).to_string();
     assert!(!tricky.contains('\u{1b}'), "{tricky:?}");
@@ -214,28 +172,11 @@ fn a_file_that_is_not_wasm_is_told_what_it_is() {
 #[test]
 fn a_core_module_is_told_how_to_become_a_component() {
     let plain = error(b"(module (func (export \"handle\")))").to_string();
-    says(
-        &plain,
-        &[
-            "core WebAssembly module",
-            "`wasm-tools component embed`",
-            "component new`",
-            "wasm32-wasip2",
-        ],
-    );
+    says(&plain, &["core WebAssembly module", "`wasm-tools component embed`", "component new`", "wasm32-wasip2"]);
     let preview1 = br#"(module (import "wasi_snapshot_preview1" "fd_write" (func)) (@custom "component-type:x" ""))"#;
     let preview1 = error(preview1);
-    assert_eq!(
-        preview1,
-        InspectError::CoreModule {
-            preview1: true,
-            typed: true
-        }
-    );
-    says(
-        &preview1.to_string(),
-        &["--adapt wasi_snapshot_preview1.reactor.wasm`"],
-    );
+    assert_eq!(preview1, InspectError::CoreModule { preview1: true, typed: true });
+    says(&preview1.to_string(), &["--adapt wasi_snapshot_preview1.reactor.wasm`"]);
 }
 
 #[test]
@@ -243,20 +184,13 @@ fn text_that_does_not_parse_gets_line_and_column() {
     let message = error(b"(component\n  (exprot \"a\"))").to_string();
     says(&message, &["does not parse", "at line 2, column 4"]);
     let far_right = format!("(component {} (oops))", " ".repeat(600));
-    says(
-        &error(far_right.as_bytes()).to_string(),
-        &["at line 1, column 6"],
-    );
+    says(&error(far_right.as_bytes()).to_string(), &["at line 1, column 6"]);
 }
 
 #[test]
 fn text_may_begin_with_comments() {
     let text = format!(";; one\n (; two (; nested ;) ;)\n(component (instance $i) {SYNC})");
-    assert!(
-        to_binary(text.into_bytes())
-            .and_then(|binary| inspect(&binary))
-            .is_ok()
-    );
+    assert!(to_binary(text.into_bytes()).and_then(|binary| inspect(&binary)).is_ok());
     assert!(!looks_like_wat(";; only a comment"));
     assert!(!looks_like_wat("(; never closed ("));
     assert!(!looks_like_wat("import x (y)"));
@@ -266,19 +200,9 @@ fn text_may_begin_with_comments() {
 fn a_truncated_component_says_where_it_stops() {
     let whole = component(NESTED, &[SYNC]);
     let cut = &whole[..whole.len() - 5];
-    says(
-        &error(cut).to_string(),
-        &[
-            "truncated",
-            &format!("the file ends at byte {}", cut.len()),
-            "copy it again",
-        ],
-    );
+    says(&error(cut).to_string(), &["truncated", &format!("the file ends at byte {}", cut.len()), "copy it again"]);
     for size in 1..8 {
-        assert!(
-            matches!(error(&whole[..size]), InspectError::Truncated { .. }),
-            "{size} bytes"
-        );
+        assert!(matches!(error(&whole[..size]), InspectError::Truncated { .. }), "{size} bytes");
     }
 }
 
@@ -287,16 +211,10 @@ fn a_corrupted_component_says_where() {
     let mut bytes = component("", &[SYNC]);
     bytes[8] = 0x7e;
     let message = error(&bytes).to_string();
-    says(
-        &message,
-        &["corrupted at byte ", "rebuild it, or copy it again"],
-    );
+    says(&message, &["corrupted at byte ", "rebuild it, or copy it again"]);
     let whole = component("", &[SYNC]);
     let appended = [&whole[..], b"\xffgarbage"].concat();
-    says(
-        &error(&appended).to_string(),
-        &[&format!("corrupted at byte {}", whole.len())],
-    );
+    says(&error(&appended).to_string(), &[&format!("corrupted at byte {}", whole.len())]);
     let mut other_version = component("", &[SYNC]);
     other_version[4] = 0x0e;
     says(&error(&other_version).to_string(), &["corrupted at byte 4"]);
@@ -315,27 +233,16 @@ fn sizes_and_producers_cover_nested_parts() {
     let report = report(NESTED, &[SYNC]);
     assert_eq!(
         report.producers,
-        [
-            "language: Rust",
-            "processed-by: rustc 1.95.0",
-            "processed-by: ComponentizeJS 0.23.0"
-        ]
+        ["language: Rust", "processed-by: rustc 1.95.0", "processed-by: ComponentizeJS 0.23.0"]
     );
     assert_eq!(report.sizes.modules, 2);
     assert_eq!(report.sizes.total, component(NESTED, &[SYNC]).len());
-    assert!(
-        report.sizes.data >= 5 && report.sizes.code > 0 && report.sizes.custom > 20,
-        "{:?}",
-        report.sizes
-    );
+    assert!(report.sizes.data >= 5 && report.sizes.code > 0 && report.sizes.custom > 20, "{:?}", report.sizes);
 }
 
 #[test]
 fn only_componentize_js_without_post_return_serves_once() {
-    let without = NESTED.replace(
-        "incoming-handler@0.2.10#handle",
-        "incoming-handler@0.2.10#other",
-    );
+    let without = NESTED.replace("incoming-handler@0.2.10#handle", "incoming-handler@0.2.10#other");
     let other_tool = without.replace("ComponentizeJS", "wit-component");
     assert_eq!(report(NESTED, &[SYNC]).serves_once, None);
     assert_eq!(report(&other_tool, &[SYNC]).serves_once, None);
@@ -347,30 +254,23 @@ fn only_componentize_js_without_post_return_serves_once() {
 fn a_report_survives_json() {
     let report = report(NESTED, &[SYNC]);
     let json = serde_json::to_string(&report).unwrap();
-    says(
-        &json,
-        &[r#""handler":{"kind":"sync","#, r#""serves-once":null"#],
-    );
+    says(&json, &[r#""handler":{"kind":"sync","#, r#""serves-once":null"#]);
     assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report);
 }
 
 #[test]
 fn damaged_bytes_are_refused_without_a_panic() {
-    let imports =
-        format!(r#"(import "wasi:http/types@0.2.3" (instance (export "f" (func)))) {NESTED}"#);
+    let imports = format!(r#"(import "wasi:http/types@0.2.3" (instance (export "f" (func)))) {NESTED}"#);
     let whole = component(&imports, &[SYNC, ASYNC]);
     for size in 0..whole.len() {
-        let _ = to_binary(whole[..size].to_vec())
-            .and_then(|binary| inspect(&binary))
-            .map_err(|error| error.to_string());
+        let _ =
+            to_binary(whole[..size].to_vec()).and_then(|binary| inspect(&binary)).map_err(|error| error.to_string());
     }
     for at in 0..whole.len() {
         for flip in [0x01, 0x10, 0x7f, 0x80, 0xff] {
             let mut bytes = whole.clone();
             bytes[at] ^= flip;
-            let _ = to_binary(bytes)
-                .and_then(|binary| inspect(&binary))
-                .map_err(|error| error.to_string());
+            let _ = to_binary(bytes).and_then(|binary| inspect(&binary)).map_err(|error| error.to_string());
         }
     }
 }

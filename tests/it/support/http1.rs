@@ -3,6 +3,7 @@
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::ops::Deref;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -152,13 +153,7 @@ impl Connection {
     }
 
     #[track_caller]
-    pub fn exchange(
-        &mut self,
-        method: &str,
-        target: &str,
-        headers: &[(&str, &str)],
-        body: &[u8],
-    ) -> Response {
+    pub fn exchange(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
         self.write(request(method, target, headers, body));
         if method == "HEAD" {
             let head = self.receive_head();
@@ -207,6 +202,15 @@ impl Connection {
             None => Framing::UntilClosed,
         };
         Body { stream: &mut self.stream, framing, trailers: Vec::new() }
+    }
+
+    /// Whether anything comes back within this time.
+    pub fn answers_within(&mut self, time: Duration) -> bool {
+        let socket = self.stream.get_ref();
+        socket.set_read_timeout(Some(time)).unwrap();
+        let answers = self.stream.fill_buf().is_ok();
+        self.stream.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
+        answers
     }
 
     /// Whether the server has closed the connection, with nothing more sent. Waits for either.

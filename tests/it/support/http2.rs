@@ -76,13 +76,7 @@ impl Http2 {
     }
 
     #[track_caller]
-    pub fn exchange(
-        &self,
-        method: &str,
-        target: &str,
-        headers: &[(&str, &str)],
-        body: &[u8],
-    ) -> Response {
+    pub fn exchange(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
         if body.is_empty() {
             let empty = Either::Right(Empty::new());
             return self.start(method, target, headers, None, empty).receive();
@@ -122,9 +116,9 @@ impl Exchange {
     #[track_caller]
     pub fn send_trailers(&mut self, trailers: &[(&str, &str)]) {
         let mut body = self.take_body();
-        let trailers = trailers.iter().map(|(name, value)| {
-            (HeaderName::try_from(*name).unwrap(), HeaderValue::try_from(*value).unwrap())
-        });
+        let trailers = trailers
+            .iter()
+            .map(|(name, value)| (HeaderName::try_from(*name).unwrap(), HeaderValue::try_from(*value).unwrap()));
         let trailers: HeaderMap = trailers.collect();
         within_patience(&self.runtime, body.sender.send_trailers(trailers)).expect("the server reads on");
     }

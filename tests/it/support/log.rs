@@ -37,9 +37,7 @@ impl Record {
 
     #[track_caller]
     pub fn number(&self, name: &str) -> u64 {
-        self.fields[name]
-            .as_u64()
-            .unwrap_or_else(|| panic!("no number `{name}` in {}", self.line))
+        self.fields[name].as_u64().unwrap_or_else(|| panic!("no number `{name}` in {}", self.line))
     }
 
     pub fn message(&self) -> &str {
@@ -74,6 +72,8 @@ struct State {
     records: Vec<Record>,
     closed: bool,
     paused: bool,
+    /// Ends the collecting thread, which closes our end of the pipe.
+    abandoned: bool,
 }
 
 /// Collects records in a thread of its own.
@@ -96,10 +96,8 @@ impl Log {
         loop {
             line.clear();
             let length = source.read_until(b'\n', &mut line).unwrap_or(0);
-            let mut state = changed
-                .wait_while(state.lock().unwrap(), |state| state.paused)
-                .unwrap();
-            if length == 0 {
+            let mut state = changed.wait_while(state.lock().unwrap(), |state| state.paused).unwrap();
+            if length == 0 || state.abandoned {
                 state.closed = true;
                 changed.notify_all();
                 return;
@@ -114,6 +112,11 @@ impl Log {
     /// Stops reading stderr until `resume`: the pipe fills up.
     pub fn pause(&self) {
         self.shared.0.lock().unwrap().paused = true;
+    }
+
+    /// Closes our end once the next record comes.
+    pub fn abandon(&self) {
+        self.shared.0.lock().unwrap().abandoned = true;
     }
 
     pub fn resume(&self) {
@@ -148,12 +151,7 @@ impl Log {
 
     /// The same among the records from number `start` on.
     #[track_caller]
-    pub fn wait_from(
-        &self,
-        start: usize,
-        what: &str,
-        matches: impl Fn(&Record) -> bool,
-    ) -> Record {
+    pub fn wait_from(&self, start: usize, what: &str, matches: impl Fn(&Record) -> bool) -> Record {
         match self.find_from(start, matches) {
             Some(record) => record,
             None => panic!("no record: {what}\nlog:\n{self}"),
@@ -204,9 +202,8 @@ impl Log {
     #[track_caller]
     pub fn wait_for_end(&self) {
         let (state, changed) = &*self.shared;
-        let (state, timeout) = changed
-            .wait_timeout_while(state.lock().unwrap(), PATIENCE, |state| !state.closed)
-            .unwrap();
+        let (state, timeout) =
+            changed.wait_timeout_while(state.lock().unwrap(), PATIENCE, |state| !state.closed).unwrap();
         drop(state);
         assert!(!timeout.timed_out(), "stderr is still open\nlog:\n{self}");
     }

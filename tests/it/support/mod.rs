@@ -13,9 +13,7 @@ mod server;
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use components::{
-    app_of_both, async_app, code_to_compile, guest, sync_app, with, write_component,
-};
+pub use components::{app_of_both, async_app, code_to_compile, guest, sync_app, with, write_component};
 pub use http1::{Connection, Head, Response, chunked, request};
 pub use http2::Http2;
 pub use log::{Log, Record};

@@ -14,8 +14,7 @@ pub struct Process {
 
 impl Process {
     pub fn signal(self, signal: Signal) {
-        kill(Pid::from_raw(self.pid), signal)
-            .unwrap_or_else(|error| panic!("{signal} to {}: {error}", self.pid));
+        kill(Pid::from_raw(self.pid), signal).unwrap_or_else(|error| panic!("{signal} to {}: {error}", self.pid));
     }
 
     /// Whether it still runs; a zombie does not.
@@ -49,9 +48,7 @@ impl Process {
         let entries = fs::read_dir("/proc").unwrap().flatten();
         let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         let processes = pids.map(|pid| Process { pid });
-        processes
-            .filter(|p| p.parent() == Some(self.pid))
-            .collect()
+        processes.filter(|p| p.parent() == Some(self.pid)).collect()
     }
 
     /// What the process has mapped, by path.
@@ -72,7 +69,6 @@ impl Process {
         fs::read_dir(format!("/proc/{}/fd", self.pid)).unwrap().count()
     }
 }
-
 
 /// How far a process's resident memory rises above where it is when the watch begins.
 pub struct MemoryWatch {

@@ -26,8 +26,7 @@ pub struct Wasmserve {
 
 impl Wasmserve {
     pub fn new(args: &[&str]) -> Self {
-        let executable = env::var_os("WASMSERVE_BIN")
-            .unwrap_or_else(|| env!("CARGO_BIN_EXE_wasmserve").into());
+        let executable = env::var_os("WASMSERVE_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_wasmserve").into());
         let mut command = Command::new(executable);
         // One cache for all tests: each guest is compiled once. Tests about the cache use their own.
         let cache = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("wasmserve-cache");
@@ -93,9 +92,7 @@ impl Wasmserve {
         let given = |name: &str| self.args.iter().any(|arg| arg == name);
         let port_is_given = given("--bind")
             || given("--port")
-            || self.command.get_envs().any(|(name, _)| {
-                name == "WASMSERVE_PORT" || name == "WASMSERVE_BIND"
-            });
+            || self.command.get_envs().any(|(name, _)| name == "WASMSERVE_PORT" || name == "WASMSERVE_BIND");
         let mut args = Vec::new();
         if !port_is_given {
             args.extend(["--port", "0"]);
@@ -126,9 +123,7 @@ impl Wasmserve {
             let stderr = read_in_thread(child.stderr.take().unwrap());
             let code = wait_or_kill(&mut child, "the command to end").code();
             // Whoever still holds a pipe has outlived the command.
-            let read = |pipe: mpsc::Receiver<String>| {
-                pipe.recv_timeout(PATIENCE).expect("no process is left behind")
-            };
+            let read = |pipe: mpsc::Receiver<String>| pipe.recv_timeout(PATIENCE).expect("no process is left behind");
             (code, read(stdout), read(stderr))
         });
         let (code, stdout, stderr) = finished;
@@ -200,13 +195,22 @@ impl Server {
         self.ready.as_ref().expect("a server that was waited for")
     }
 
+    /// The same with a log for people: its records are lines without fields.
+    #[track_caller]
+    pub fn start_as_text(component: &str, args: &[&str]) -> Self {
+        let command = Wasmserve::serving(component, &["--log-format", "text"]).args(args);
+        let mut server = command.launch();
+        let line = server.wait_for("the ready line", |r| r.line.contains("http://")).line;
+        let url = &line[line.find("http://").unwrap()..];
+        let end = url.find(|c: char| c.is_whitespace() || c == ',').unwrap_or(url.len());
+        server.url = url[..end].to_owned();
+        server
+    }
+
     #[track_caller]
     pub fn address(&self) -> SocketAddr {
         let authority = self.url.strip_prefix("http://").unwrap_or(&self.url);
-        authority
-            .trim_end_matches('/')
-            .parse()
-            .unwrap_or_else(|_| panic!("not the URL of an address: {:?}", self.url))
+        authority.trim_end_matches('/').parse().unwrap_or_else(|_| panic!("not the URL of an address: {:?}", self.url))
     }
 
     pub fn supervisor(&self) -> Process {
@@ -233,9 +237,8 @@ impl Server {
     /// Waits until another process than `old` serves the slot.
     #[track_caller]
     pub fn replacement(&self, slot: u64, old: Process) -> Process {
-        let record = self.wait_for("the worker's replacement", |r| {
-            is_worker_ready(r, slot) && r.number("pid") != old.pid as u64
-        });
+        let record = self
+            .wait_for("the worker's replacement", |r| is_worker_ready(r, slot) && r.number("pid") != old.pid as u64);
         Process { pid: record.number("pid") as i32 }
     }
 
@@ -282,13 +285,7 @@ impl Server {
 
     /// A request over a new connection.
     #[track_caller]
-    pub fn send(
-        &self,
-        method: &str,
-        target: &str,
-        headers: &[(&str, &str)],
-        body: impl AsRef<[u8]>,
-    ) -> Response {
+    pub fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Response {
         self.connect().exchange(method, target, headers, body.as_ref())
     }
 
