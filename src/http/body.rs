@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -14,6 +15,9 @@ use wasmtime_wasi_http::{Error, WasiBody};
 
 /// How much of a request's body is read before it takes a sync instance, in bytes.
 pub const READ_AHEAD: usize = 64 * 1024;
+
+/// How often a response that is not complete yet waits for the guest's next turn before its head goes out.
+const TURNS: usize = 3;
 
 /// A body whose first frames have been read already.
 pub struct Begun<B> {
@@ -101,32 +105,43 @@ impl Outgoing {
         self
     }
 
-    /// Takes what the guest has produced by now: a body that is complete goes out with its head in one write
+    /// Takes what the guest produces at once: a body that is complete then goes out with its head in one write
     /// and gets a Content-Length. An error means that the guest ended before anything was sent.
-    pub fn collect(cx: &mut Context<'_>, mut body: WasiBody, exchange: Arc<Exchange>) -> Result<Self, Error> {
+    pub async fn collect(mut body: WasiBody, exchange: Arc<Exchange>) -> Result<Self, Error> {
         let mut frames = VecDeque::new();
         let mut length = 0;
-        while length < READ_AHEAD {
-            match Pin::new(&mut body).poll_frame(cx) {
-                Poll::Pending => break,
-                Poll::Ready(None) if exchange.is_broken() => return Err(Error::ConnectionTerminated),
-                Poll::Ready(None) => {
-                    exchange.set_delivered();
-                    if frames.iter().all(Frame::is_data) {
-                        return Ok(Self::whole(concatenate(frames)));
+        let mut turns = 0;
+        let complete = poll_fn(|cx| {
+            while length < READ_AHEAD {
+                match Pin::new(&mut body).poll_frame(cx) {
+                    // The guest may only have let others go first: so do we, a few times.
+                    Poll::Pending if turns < TURNS => {
+                        turns += 1;
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
                     }
-                    let begun = Begun { frames, rest: None };
-                    return Ok(Self { content: Content::Streaming(begun), exchange: None, entry: None });
-                }
-                Poll::Ready(Some(Err(error))) => return Err(error),
-                Poll::Ready(Some(Ok(frame))) => {
-                    length += frame.data_ref().map_or(0, Bytes::len);
-                    frames.push_back(frame);
+                    Poll::Pending => break,
+                    Poll::Ready(None) if exchange.is_broken() => return Poll::Ready(Err(Error::ConnectionTerminated)),
+                    Poll::Ready(None) => return Poll::Ready(Ok(true)),
+                    Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
+                    Poll::Ready(Some(Ok(frame))) => {
+                        length += frame.data_ref().map_or(0, Bytes::len);
+                        frames.push_back(frame);
+                    }
                 }
             }
+            Poll::Ready(Ok(false))
+        });
+        if !complete.await? {
+            let begun = Begun { frames, rest: Some(body) };
+            return Ok(Self { content: Content::Streaming(begun), exchange: Some(exchange), entry: None });
         }
-        let begun = Begun { frames, rest: Some(body) };
-        Ok(Self { content: Content::Streaming(begun), exchange: Some(exchange), entry: None })
+        exchange.set_delivered();
+        if frames.iter().all(Frame::is_data) {
+            return Ok(Self::whole(concatenate(frames)));
+        }
+        let begun = Begun { frames, rest: None };
+        Ok(Self { content: Content::Streaming(begun), exchange: None, entry: None })
     }
 }
 

@@ -17,7 +17,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use std::convert::Infallible;
-use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -194,12 +193,7 @@ impl Front {
             }
         };
         strip_connection_fields(&mut parts.headers);
-        let mut body = Some(body);
-        let collected = poll_fn(|cx| {
-            let body = body.take().expect("polled once");
-            std::task::Poll::Ready(Outgoing::collect(cx, body, exchange.clone()))
-        });
-        match collected.await {
+        match Outgoing::collect(body, exchange.clone()).await {
             Ok(body) => Answer::from_parts(parts, body),
             Err(error) => {
                 exchange.set_delivered();

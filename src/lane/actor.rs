@@ -109,6 +109,9 @@ pub async fn live(lane: Lane, instance: u64, told: Option<oneshot::Sender<Result
         {
             let _ = told.send(Ok(()));
         }
+        if offloaded.is_away() {
+            lane.leave(&handle);
+        }
         lane.after_poll();
         polled
     })

@@ -44,6 +44,11 @@ impl<T: Send + 'static> Offloaded<T> {
         Self { work: Whereabouts::Here(work), slice, ticker, pool }
     }
 
+    /// Whether it is in the pool: its guest computes.
+    pub fn is_away(&self) -> bool {
+        matches!(self.work, Whereabouts::Away(_))
+    }
+
     fn poll_here(&mut self, cx: &mut Context<'_>, mut work: Work<T>) -> Poll<Result<T, Ended>> {
         if self.slice.is_killed() {
             return self.dispose(work);

@@ -205,6 +205,11 @@ impl Lane {
         self.publish(&inner);
     }
 
+    /// An actor's guest computes: until it is back, others have to take what comes.
+    pub fn leave(&self, handle: &Arc<Handle>) {
+        self.lock().waiting.retain(|waiting| !Arc::ptr_eq(waiting, handle));
+    }
+
     pub fn started(&self) {
         let mut inner = self.lock();
         inner.starting -= 1;

@@ -38,7 +38,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 
 /// An app that takes a good second to compile in an unoptimised build.
 fn large_app(folder: &Path) -> PathBuf {
-    let text = with(&sync_app(), &code_to_compile(3000, 1));
+    let text = with(&sync_app(), &code_to_compile(100_000));
     write_component(folder, "large.wasm", wat::parse_str(text).unwrap())
 }
 
@@ -64,7 +64,7 @@ fn the_second_start_compiles_nothing_and_takes_well_under_100_ms() {
 fn a_long_compilation_is_one_line_in_the_log_and_a_short_one_is_none() {
     let cache = TempDir::new().unwrap();
     // Slower than half a second on any machine that this runs on.
-    let text = with(&sync_app(), &code_to_compile(12_000, 2));
+    let text = with(&sync_app(), &code_to_compile(400_000));
     let component = write_component(cache.path(), "larger.wasm", wat::parse_str(text).unwrap());
     let lines = |server: &Server| server.count(|r| r.message().to_lowercase().contains("compil"));
     assert_eq!(lines(&serving(&component, cache.path()).start()), 1);

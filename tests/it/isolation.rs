@@ -98,8 +98,7 @@ fn auto_makes_fresh_ones_for_a_component_known_to_serve_only_once() {
     let once = write_component(folder.path(), "once.wat", componentize_js_app(false));
     let server = Wasmserve::serving(&once, &["--identify"]).start();
     assert_eq!(server.ready().text("isolation"), "request");
-    let reason = server.all(|r| r.line.contains("ComponentizeJS"));
-    assert_eq!(reason.len(), 1, "it says so at the start");
+    server.wait_for("it says why", |r| r.message().contains("ComponentizeJS"));
     assert_ne!(server.get("/").instance(), server.get("/").instance());
 
     let kept = Wasmserve::serving(&once, &["--isolation", "worker", "--identify"]).start();

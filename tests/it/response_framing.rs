@@ -63,8 +63,8 @@ fn a_wrong_length_never_looks_like_a_whole_response() {
 fn headers_come_back_as_the_guest_set_them() {
     for guest in TESTBEDS {
         let server = Server::start(guest, &[]);
-        let target = "/respond?header=x-a:1&header=x-b:two%20words&header=x-a:3&header=set-cookie:a=1\
-                      &header=set-cookie:b=2&header=content-type:text/csv";
+        let target = "/respond?header=content-type:text/csv&header=x-a:1&header=x-b:two%20words&header=x-a:3\
+                      &header=set-cookie:a=1&header=set-cookie:b=2";
         for response in [server.get(target), server.http2().get(target)] {
             let values = |name: &str| -> Vec<&str> {
                 let own = response.headers.iter().filter(|(n, _)| n == name);

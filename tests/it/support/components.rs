@@ -34,18 +34,13 @@ pub fn app_of_both() -> String {
     with(&sync_app(), definitions.trim_end().strip_suffix(')').unwrap())
 }
 
-/// Code that takes its time to compile: so many functions of a hundred instructions each.
-/// `seed` makes it differ from any other.
-pub fn code_to_compile(functions: usize, seed: u64) -> String {
-    let mut module = String::from("(core module");
-    for function in 0..functions {
-        write!(module, "(func (param i64) (result i64) (local.get 0)").unwrap();
-        for step in 0..50 {
-            write!(module, "(i64.const {})(i64.mul)(i64.const {step})(i64.rotl)", seed + function as u64).unwrap();
-        }
-        module.push_str(")\n");
+/// Code that takes its time to compile, on one core: a function of so many instructions.
+pub fn code_to_compile(instructions: usize) -> String {
+    let mut module = String::from("(core module (func (param i64) (result i64) (local.get 0)");
+    for n in 0..instructions / 4 {
+        write!(module, "(i64.const {n})(i64.mul)(i64.const {})(i64.rotl)", n % 64).unwrap();
     }
-    module + ")"
+    module + "))"
 }
 
 /// Writes a component into a folder.

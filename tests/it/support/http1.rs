@@ -1,78 +1,12 @@
 //! An HTTP/1.1 client that sends the bytes it is told to and hides nothing of what comes back.
 
+use std::fs;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::ops::Deref;
 use std::time::Duration;
 
-use serde_json::Value;
-
-use super::PATIENCE;
-
-type Headers = Vec<(String, String)>;
-
-/// A response's status line and headers.
-#[derive(Clone, Debug)]
-pub struct Head {
-    pub version: String,
-    pub status: u16,
-    pub headers: Headers,
-}
-
-impl Head {
-    /// The first header of this name, which is lower-case.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        find(&self.headers, name)
-    }
-}
-
-#[derive(Clone, Debug)]
-pub struct Response {
-    pub head: Head,
-    pub body: Vec<u8>,
-    pub trailers: Headers,
-}
-
-impl Deref for Response {
-    type Target = Head;
-
-    fn deref(&self) -> &Head {
-        &self.head
-    }
-}
-
-impl Response {
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
-    }
-
-    #[track_caller]
-    pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {}", self.text()))
-    }
-
-    pub fn trailer(&self, name: &str) -> Option<&str> {
-        find(&self.trailers, name)
-    }
-
-    /// What `--identify` adds: worker, instance and generation.
-    #[track_caller]
-    pub fn place(&self) -> (u64, u64, u64) {
-        let header = self.header("x-wasmserve-instance").expect("started with --identify");
-        let parts: Vec<u64> = header.split('/').map(|part| part.parse().unwrap()).collect();
-        let [worker, instance, generation] = parts[..] else { panic!("three parts: {header}") };
-        (worker, instance, generation)
-    }
-
-    #[track_caller]
-    pub fn instance(&self) -> u64 {
-        self.place().1
-    }
-}
-
-fn find<'a>(headers: &'a Headers, name: &str) -> Option<&'a str> {
-    headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
-}
+use super::response::Headers;
+use super::{Head, PATIENCE, Response, eventually};
 
 /// The bytes of a request. `Content-Length` goes with a body, unless the headers frame it.
 pub fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
@@ -133,13 +67,35 @@ impl Connection {
 
     #[track_caller]
     pub fn write(&mut self, bytes: impl AsRef<[u8]>) {
-        let written = self.stream.get_mut().write_all(bytes.as_ref());
-        written.unwrap_or_else(|error| panic!("cannot send: {error}"));
+        self.try_write(bytes).unwrap_or_else(|error| panic!("cannot send: {error}"));
+    }
+
+    pub fn local_address(&self) -> SocketAddr {
+        self.stream.get_ref().local_addr().unwrap()
+    }
+
+    /// Waits until the server has read all that was written: from then on the request is in flight.
+    #[track_caller]
+    pub fn wait_until_read(&self) {
+        let client = self.local_address().port();
+        let server = self.stream.get_ref().peer_addr().unwrap().port();
+        eventually("the server reads the request", || {
+            // The server's end: its port, ours, a state, and `bytes to send:bytes to read`.
+            let sockets = fs::read_to_string("/proc/net/tcp").unwrap();
+            let mut sockets = sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+            let ends_with = |field: &str, port: u16| field.ends_with(&format!(":{port:04X}"));
+            let end = sockets.find(|f| ends_with(f[1], server) && ends_with(f[2], client))?;
+            end[4].ends_with(":00000000").then_some(())
+        });
     }
 
     /// What comes back, as bytes.
     pub fn stream(&mut self) -> &mut impl Read {
         &mut self.stream
+    }
+
+    pub fn try_write(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.stream.get_mut().write_all(bytes.as_ref())
     }
 
     /// Says that no more will be sent.

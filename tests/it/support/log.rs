@@ -104,6 +104,7 @@ impl Log {
             }
             let text = String::from_utf8_lossy(&line);
             let text = text.strip_suffix('\n').unwrap_or(&text);
+            let text = text.strip_suffix('\r').unwrap_or(text);
             state.records.push(Record::parse(text.to_owned()));
             changed.notify_all();
         }

@@ -3,22 +3,26 @@
 //! Nothing in here knows the server's code. A test waits for a condition, with a deadline; it never
 //! sleeps for a fixed time in the hope that something has happened by then.
 
+mod command;
 mod components;
 mod http1;
 mod http2;
 mod log;
 mod process;
+mod response;
 mod server;
 
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub use command::{Finished, Wasmserve};
 pub use components::{app_of_both, async_app, code_to_compile, guest, sync_app, with, write_component};
-pub use http1::{Connection, Head, Response, chunked, request};
+pub use http1::{Connection, chunked, request};
 pub use http2::Http2;
 pub use log::{Log, Record};
 pub use process::{MemoryWatch, Process};
-pub use server::{Server, Wasmserve};
+pub use response::{Head, Response};
+pub use server::Server;
 
 /// Each guest in both generations: wasi:http 0.2 is sync, 0.3 async.
 pub const HELLOS: [&str; 2] = ["hello-sync", "hello-async"];

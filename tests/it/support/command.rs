@@ -1,0 +1,168 @@
+//! The command line: to serve, or to run to its end.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use nix::pty::openpty;
+
+use super::{Log, PATIENCE, Server, eventually, guest, timed};
+
+/// A command line to be. Its environment holds nothing of the caller's.
+pub struct Wasmserve {
+    command: Command,
+    args: Vec<String>,
+}
+
+impl Wasmserve {
+    pub fn new(args: &[&str]) -> Self {
+        let executable = env::var_os("WASMSERVE_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_wasmserve").into());
+        let mut command = Command::new(executable);
+        // One cache for all tests: each guest is compiled once. Tests about the cache use their own.
+        let cache = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("wasmserve-cache");
+        command
+            .env_clear()
+            .env("PATH", env::var_os("PATH").unwrap_or_default())
+            .env("WASMSERVE_CACHE_DIR", cache)
+            .stdin(Stdio::null());
+        Self { command, args: Vec::new() }.args(args)
+    }
+
+    /// Serving one of the prebuilt guests, or the file at a path.
+    pub fn serving(component: impl AsRef<OsStr>, args: &[&str]) -> Self {
+        let component = component.as_ref().to_str().unwrap();
+        let path = match component.contains('/') {
+            true => component.to_owned(),
+            false => guest(component),
+        };
+        Self::new(&[&path]).args(args)
+    }
+
+    pub fn args(mut self, args: &[&str]) -> Self {
+        self.args.extend(args.iter().map(|arg| arg.to_string()));
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    pub fn without_env(mut self, name: &str) -> Self {
+        self.command.env_remove(name);
+        self
+    }
+
+    pub fn current_dir(mut self, folder: impl AsRef<Path>) -> Self {
+        self.command.current_dir(folder);
+        self
+    }
+
+    /// In a process group of its own, as a shell would start it.
+    pub fn own_process_group(mut self) -> Self {
+        self.command.process_group(0);
+        self
+    }
+
+    /// Starts serving on a free port, and returns when the server says that it is ready.
+    #[track_caller]
+    pub fn start(self) -> Server {
+        let mut server = self.launch();
+        let Some(ready) = server.find_from(0, |r| r.is_event("ready")) else {
+            panic!("not ready, ended: {}\nlog:\n{}", server.has_ended(), *server);
+        };
+        server.url = ready.text("url").to_owned();
+        server.ready = Some(ready);
+        server
+    }
+
+    /// The same with a log for people, whose records are lines without fields.
+    #[track_caller]
+    pub fn start_with_text(self) -> Server {
+        let mut server = self.args(&["--log-format", "text"]).launch();
+        server.url = server.wait_for_url();
+        server
+    }
+
+    /// The same on a terminal, which has a log for people unasked.
+    #[track_caller]
+    pub fn start_on_terminal(mut self) -> Server {
+        let terminal = openpty(None, None).expect("a terminal");
+        self.command.args(["--port", "0"]).stdout(Stdio::null()).stderr(terminal.slave);
+        let child = self.command.args(&self.args).spawn().expect("the executable starts");
+        // Our copies of its end of the terminal go with the command.
+        let name = self.args.join(" ");
+        drop(self);
+        let mut server = Server::new(name, child, Log::collect(File::from(terminal.master)));
+        server.url = server.wait_for_url();
+        server
+    }
+
+    /// Starts without waiting for anything.
+    pub fn launch(mut self) -> Server {
+        let given = |name: &str| self.args.iter().any(|arg| arg == name);
+        let port_is_given = given("--bind")
+            || given("--port")
+            || self.command.get_envs().any(|(name, _)| name == "WASMSERVE_PORT" || name == "WASMSERVE_BIND");
+        let mut args = Vec::new();
+        if !port_is_given {
+            args.extend(["--port", "0"]);
+        }
+        if !given("--log-format") {
+            args.extend(["--log-format", "json"]);
+        }
+        let mut child = self
+            .command
+            .args(&self.args)
+            .args(args)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the executable starts");
+        let log = Log::collect(child.stderr.take().unwrap());
+        Server::new(self.args.join(" "), child, log)
+    }
+
+    /// Runs a command that ends by itself.
+    #[track_caller]
+    pub fn run(mut self) -> Finished {
+        self.command.args(&self.args).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let (finished, took) = timed(|| {
+            let mut child = self.command.spawn().expect("the executable starts");
+            let stdout = read_in_thread(child.stdout.take().unwrap());
+            let stderr = read_in_thread(child.stderr.take().unwrap());
+            let code = eventually("the command ends", || child.try_wait().unwrap()).code();
+            // Whoever still holds a pipe has outlived the command.
+            let read = |pipe: mpsc::Receiver<String>| pipe.recv_timeout(PATIENCE).expect("no process is left behind");
+            (code, read(stdout), read(stderr))
+        });
+        let (code, stdout, stderr) = finished;
+        Finished { code, stdout, stderr, took }
+    }
+}
+
+fn read_in_thread(mut pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = pipe.read_to_end(&mut bytes);
+        let _ = sender.send(String::from_utf8_lossy(&bytes).into_owned());
+    });
+    receiver
+}
+
+/// What a command that ended has left.
+#[derive(Debug)]
+pub struct Finished {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+    pub took: Duration,
+}
