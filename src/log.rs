@@ -1,6 +1,7 @@
 //! The log: records on stderr, each one write of at most 4,096 bytes, so that the lines of several processes
 //! never tear. Nobody who reads our stderr slowly can block us: what does not fit is dropped and counted.
 
+use crate::exit::Failure;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -68,7 +69,7 @@ pub fn start(level: Level, format: Format) {
             .with_target(false)
             .with_ansi(io::stderr().is_terminal())
             .fmt_fields(debug_fn(|writer, field, value| match field.name() {
-                "message" => write!(writer, "{value:?}"),
+                "message" => write!(writer, "{}", printable(&format!("{value:?}"))),
                 _ => Ok(()),
             }))
             .try_init(),
@@ -85,6 +86,32 @@ pub fn descriptor() -> Option<RawFd> {
 /// Whether records are for people: fields that a message already tells are then left out.
 pub fn is_text() -> bool {
     FORMAT.get() == Some(&Format::Text)
+}
+
+/// The last word of a process that ends with an error: for a person as it is, for a program as a record.
+pub fn tell_failure(failure: &Failure) {
+    if failure.message.is_empty() {
+        return;
+    }
+    if FORMAT.get() == Some(&Format::Json) {
+        let text = &failure.message[..fitting(&failure.message, MAX_TEXT)];
+        tracing::error!(event = "failed", exit_code = failure.exit as u8, "{text}");
+    } else {
+        eprintln!("wasmserve: {}", printable(&failure.message));
+    }
+}
+
+/// Text that cannot steer a terminal: what guests and components say is shown to people, too.
+fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' | '\t' => out.push(character),
+            _ if character.is_control() => out.extend(character.escape_default()),
+            _ => out.push(character),
+        }
+    }
+    out
 }
 
 /// Records that this process has dropped because nobody took them.

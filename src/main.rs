@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use std::process::ExitCode;
-use wasmserve::{cli::Cli, command, exit::Exit};
+use wasmserve::{cli::Cli, command, exit::Exit, log};
 
 /// A worker allocates for each request; glibc's allocator took a tenth of its time (docs/performance.md).
 #[global_allocator]
@@ -12,9 +12,7 @@ fn main() -> ExitCode {
     match command::run(Cli::parse()) {
         Ok(()) => Exit::Success.into(),
         Err(failure) => {
-            if !failure.message.is_empty() {
-                eprintln!("wasmserve: {failure}");
-            }
+            log::tell_failure(&failure);
             failure.exit.into()
         }
     }

@@ -127,7 +127,7 @@ mod tests {
         let (dir, list) = mistakes(|mut keep| dir("/tmp::/data:ro", &mut keep));
         assert_eq!(dir, Some(Dir { host: "/tmp".into(), guest: "/data".into(), read_only: true }));
         assert!(list.is_empty());
-        for wrong in ["/tmp", "/tmp::", "::/data", "/no/such::/data", "/etc/passwd::/data"] {
+        for wrong in ["/tmp", "/tmp::", "::/data", "/proc/no-such::/data", "/etc/passwd::/data"] {
             let (dir, list) = mistakes(|mut keep| super::dir(wrong, &mut keep));
             assert!(dir.is_none() && list.len() == 1, "{wrong}: {list:?}");
         }

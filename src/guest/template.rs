@@ -104,8 +104,8 @@ impl Template {
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|store| {
             let slice = &store.data().slice;
-            if slice.is_killed() {
-                return Err(format_err!("the instance was ended: {}", slice.why_killed()));
+            if let Some(why) = slice.killed() {
+                return Err(format_err!("the instance was ended: {why}"));
             }
             Ok(if slice.overrun() { UpdateDeadline::Yield(1) } else { UpdateDeadline::Continue(1) })
         });

@@ -100,6 +100,15 @@ impl Outgoing {
         Self { content: Content::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())), exchange: None, entry: None }
     }
 
+    /// For a HEAD request: nobody wants the content, and its sender may finish in peace.
+    pub fn without_content(mut self) -> Self {
+        if let Some(exchange) = self.exchange.take() {
+            exchange.set_delivered();
+        }
+        self.content = Content::Whole(None);
+        self
+    }
+
     pub fn log(mut self, entry: Option<Box<Entry>>) -> Self {
         self.entry = entry;
         self
@@ -205,7 +214,7 @@ impl Body for Outgoing {
 impl Drop for Outgoing {
     fn drop(&mut self) {
         if let Some(exchange) = self.exchange.take() {
-            exchange.set_delivered();
+            exchange.abandon();
         }
         if let Some(entry) = self.entry.take() {
             entry.log();

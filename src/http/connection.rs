@@ -6,10 +6,11 @@ use super::body::{self, Outgoing};
 use super::request::{prepare, strip_hop_by_hop};
 use super::response::{self, Answer};
 use crate::config::Settings;
+use crate::lane::exchange::Exchange;
 use crate::lane::{Lane, Outcome, Refusal};
 use crate::log;
-use http::header::{HeaderName, HeaderValue};
-use http::{Request, StatusCode};
+use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
+use http::{Method, Request, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -17,19 +18,25 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use wasmtime_wasi_http::Error;
 
 static INSTANCE: HeaderName = HeaderName::from_static("x-wasmserve-instance");
 
 /// How long a client may take for a request's head, and stay idle between two requests.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What a client that has just connected gets for its first request when the worker stops.
+const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
 /// What all connections of a worker share.
 pub struct Front {
@@ -80,7 +87,10 @@ impl Front {
         let open = Open(self.clone());
         tokio::spawn(async move {
             let front = open.0.clone();
+            let begun = Arc::new(AtomicBool::new(false));
+            let service_begun = begun.clone();
             let service = service_fn(move |request| {
+                service_begun.store(true, Relaxed);
                 let front = front.clone();
                 async move { front.serve(request, client, local).await }
             });
@@ -96,8 +106,18 @@ impl Front {
             let result = match result {
                 Some(result) => result,
                 None => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
+                    // One that was just accepted has its first request on the way: closed now, it would be lost.
+                    let first = poll_fn(|cx| match connection.as_mut().poll(cx) {
+                        Poll::Pending if begun.load(Relaxed) => Poll::Ready(None),
+                        polled => polled.map(Some),
+                    });
+                    match timeout(FIRST_REQUEST, first).await {
+                        Ok(Some(result)) => result,
+                        Ok(None) | Err(_) => {
+                            connection.as_mut().graceful_shutdown();
+                            connection.await
+                        }
+                    }
                 }
             };
             if let Err(error) = result {
@@ -138,6 +158,7 @@ impl Front {
 
     async fn call(&self, request: Request<Incoming>, entry: &mut Option<Box<Entry>>) -> Answer {
         let (parts, body) = request.into_parts();
+        let head_only = parts.method == Method::HEAD;
         let body = if body.is_end_stream() {
             http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync()
         } else if self.lane.shop().plan.concurrency == 1 {
@@ -172,7 +193,7 @@ impl Front {
                 exchange.set_delivered();
                 self.refuse(Refusal::Error(message))
             }
-            outcome => self.deliver(outcome, &exchange).await,
+            outcome => self.deliver(outcome, &exchange, head_only).await,
         };
         if self.settings.identify {
             let shop = self.lane.shop();
@@ -184,7 +205,7 @@ impl Front {
         answer
     }
 
-    async fn deliver(&self, outcome: Outcome, exchange: &Arc<crate::lane::exchange::Exchange>) -> Answer {
+    async fn deliver(&self, outcome: Outcome, exchange: &Arc<Exchange>, head_only: bool) -> Answer {
         let (mut parts, body) = match outcome {
             Ok(response) => response.into_parts(),
             Err(refusal) => {
@@ -194,6 +215,13 @@ impl Front {
         };
         strip_connection_fields(&mut parts.headers);
         match Outgoing::collect(body, exchange.clone()).await {
+            Ok(body) if head_only => {
+                // The length that a GET would have had (RFC 9110 section 9.3.2), where it is known.
+                if let Some(length) = body.size_hint().exact().filter(|length| *length > 0) {
+                    parts.headers.entry(CONTENT_LENGTH).or_insert_with(|| length.into());
+                }
+                Answer::from_parts(parts, body.without_content())
+            }
             Ok(body) => Answer::from_parts(parts, body),
             Err(error) => {
                 exchange.set_delivered();

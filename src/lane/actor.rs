@@ -5,7 +5,7 @@ use super::call;
 use super::exchange::{Exchange, Refusal};
 use super::offload::{Ended, Offloaded};
 use super::queue::{Lane, StartError};
-use super::slice::Slice;
+use super::slice::{Slice, Why};
 use crate::cli::Offload;
 use crate::guest::state::{Place, State};
 use crate::guest::template::{self, Instance};
@@ -75,9 +75,16 @@ impl Handle {
     /// Nothing that is in flight will be answered.
     fn abort_all(&self, why: &Refusal) {
         for exchange in self.with_in_flight(std::mem::take) {
-            exchange.abort(why.clone());
-            self.told.store(true, Relaxed);
+            if exchange.abort(why.clone()) {
+                self.told.store(true, Relaxed);
+            }
         }
+    }
+
+    /// Ends the instance: nobody waits for what it does.
+    pub fn abandon(&self) {
+        self.slice.kill(Why::Abandoned);
+        self.waker.wake();
     }
 }
 
@@ -120,7 +127,7 @@ pub async fn live(lane: Lane, instance: u64, told: Option<oneshot::Sender<Result
     if matches!(end, Ok(End::Trapped(_))) {
         shop.row.traps.fetch_add(1, Relaxed);
     }
-    let start_error = report(&handle, end, failed);
+    let start_error = report(&handle, end, failed, told.is_some());
     if let (Some(told), Some(error)) = (told, start_error) {
         let _ = told.send(Err(error));
     }
@@ -154,13 +161,14 @@ impl Limits {
             _ => return,
         };
         if self.timer.as_mut().poll(cx).is_ready() {
-            handle.slice.kill(&format!("{name} took longer than {} s", limit.as_secs_f64()));
+            handle.slice.kill(Why::Limit(format!("{name} took longer than {} s", limit.as_secs_f64())));
         }
     }
 }
 
-/// Logs how an instance ended and answers what it leaves unanswered. Some(error) if it never started up.
-fn report(handle: &Handle, end: std::result::Result<End, Ended>, failed: bool) -> Option<StartError> {
+/// Logs how an instance ended, unless somebody is told, and answers what it leaves unanswered. Some(error) if
+/// it never started up.
+fn report(handle: &Handle, end: std::result::Result<End, Ended>, failed: bool, told: bool) -> Option<StartError> {
     let Place { app, worker, instance, .. } = &handle.place;
     let served = handle.served.load(Relaxed);
     let (why, detail) = match end {
@@ -176,25 +184,39 @@ fn report(handle: &Handle, end: std::result::Result<End, Ended>, failed: bool) -
             return None;
         }
         Ok(End::StartupFailed(message)) => ("its startup failed", message),
-        Ok(End::Trapped(error)) if handle.slice.is_killed() => ("it was ended", first_line(&error)),
+        Ok(End::Trapped(_)) | Err(Ended::Killed) if handle.slice.killed() == Some(&Why::Abandoned) => {
+            tracing::debug!(
+                event = "instance-ended",
+                app = &**app,
+                worker,
+                instance,
+                "instance {instance} was dropped: its client has left"
+            );
+            return None;
+        }
+        Ok(End::Trapped(_)) | Err(Ended::Killed) if handle.slice.killed().is_some() => {
+            ("it was ended", handle.slice.killed().map(Why::to_string).unwrap_or_default())
+        }
         Ok(End::Trapped(error)) if handle.told.load(Relaxed) => ("it trapped", first_line(&error)),
         Ok(End::Trapped(error)) => ("it trapped", describe(&error)),
         Ok(End::Unusable(error)) => ("it could not be instantiated", describe(&error)),
-        Err(Ended::Killed) => ("it was ended", handle.slice.why_killed().to_owned()),
+        Err(Ended::Killed) => ("it was ended", String::new()),
         Err(Ended::Panicked(text)) => ("the host's code panicked", text),
     };
     let unusable = why == "it could not be instantiated";
     handle.abort_all(&Refusal::Died(detail.clone().into()));
     let text = &detail[..log::fitting(&detail, log::MAX_TEXT - 200)];
     let shutdown = if failed { "" } else { "; shutdown was not called" };
-    tracing::error!(
-        event = "instance-died",
-        app = &**app,
-        worker,
-        instance,
-        served,
-        "instance {instance} of worker {worker} is gone after {served} requests: {why}{shutdown}: {text}"
-    );
+    if !told {
+        tracing::error!(
+            event = "instance-died",
+            app = &**app,
+            worker,
+            instance,
+            served,
+            "instance {instance} of worker {worker} is gone after {served} requests: {why}{shutdown}: {text}"
+        );
+    }
     match (failed, unusable) {
         (true, true) => Some(StartError::Instance(detail)),
         (true, false) => Some(StartError::Startup(detail)),
@@ -306,6 +328,11 @@ async fn serve(
                 }
                 return Poll::Pending;
             }
+            // Without others beside it, a request ends with the guest's work after the response.
+            let alone = plan.is_async && plan.concurrency == 1 && handle.served.load(Relaxed) > 0;
+            if alone && accessor.poll_no_interesting_tasks(cx).is_pending() {
+                return Poll::Pending;
+            }
             if accessor.poll_ready_for_concurrent_call(callee, cx).is_pending() {
                 return Poll::Pending;
             }
@@ -331,7 +358,7 @@ async fn serve(
                 handle.slice.begin();
             }
             handle.served.fetch_add(1, Relaxed);
-            job.exchange.taken_by(handle.place.instance);
+            job.exchange.taken_by(handle.place.instance, plan.fresh.then(|| handle.clone()));
             handle.with_in_flight(|list| list.push(job.exchange.clone()));
             calls.push(call::call(accessor, function, job));
         }

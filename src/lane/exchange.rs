@@ -1,11 +1,12 @@
 //! One request's way through the lane: what its connection and the actor that works on it share.
 
+use super::actor::Handle;
 use super::queue::Lane;
 use futures::task::AtomicWaker;
 use http::Response;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use wasmtime_wasi_http::WasiBody;
@@ -47,6 +48,8 @@ pub struct Exchange {
     returned: AtomicBool,
     /// Number of the instance that took the request; 0 before.
     instance: AtomicU64,
+    /// The actor whose instance lives for this request alone, if it does.
+    devoted: OnceLock<Arc<Handle>>,
     /// Wakes the actor when the body has been delivered, if the actor waits for that.
     pub watcher: AtomicWaker,
 }
@@ -70,18 +73,29 @@ impl Exchange {
         true
     }
 
-    /// The instance is gone: no answer will come, and the body ends where it is.
-    pub fn abort(&self, why: Refusal) {
+    /// The instance is gone: no answer will come, and the body ends where it is. False if there is an answer.
+    pub fn abort(&self, why: Refusal) -> bool {
         self.broken.store(true, Relaxed);
-        self.answer(Err(why));
+        self.answer(Err(why))
     }
 
     pub fn is_broken(&self) -> bool {
         self.broken.load(Relaxed)
     }
 
-    pub fn taken_by(&self, instance: u64) {
+    pub fn taken_by(&self, instance: u64, devoted: Option<Arc<Handle>>) {
         self.instance.store(instance, Relaxed);
+        if let Some(handle) = devoted {
+            let _ = self.devoted.set(handle);
+        }
+    }
+
+    /// The client has left: an instance that lives for this request alone goes too, any other goes on.
+    pub fn abandon(&self) {
+        self.set_delivered();
+        if let Some(handle) = self.devoted.get() {
+            handle.abandon();
+        }
     }
 
     pub fn instance(&self) -> u64 {
@@ -154,7 +168,7 @@ impl Drop for Reply {
             return;
         }
         *self.exchange.answer.lock().unwrap_or_else(PoisonError::into_inner) = Answer::Closed;
-        self.exchange.set_delivered();
+        self.exchange.abandon();
         self.lane.forget(&self.exchange);
     }
 }

@@ -50,7 +50,7 @@ impl<T: Send + 'static> Offloaded<T> {
     }
 
     fn poll_here(&mut self, cx: &mut Context<'_>, mut work: Work<T>) -> Poll<Result<T, Ended>> {
-        if self.slice.is_killed() {
+        if self.slice.killed().is_some() {
             return self.dispose(work);
         }
         self.slice.begin();

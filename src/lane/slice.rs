@@ -22,7 +22,16 @@ pub struct Slice {
     /// When the present piece of work on the loop began, in microseconds of the ticker's clock; 0: not on the loop.
     began: AtomicU64,
     overran: AtomicBool,
-    killed: OnceLock<String>,
+    killed: OnceLock<Why>,
+}
+
+/// Why an instance is ended from outside.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Why {
+    /// A time limit of ours.
+    Limit(String),
+    /// The client of the only request it will ever serve has left.
+    Abandoned,
 }
 
 impl Slice {
@@ -65,16 +74,21 @@ impl Slice {
     }
 
     /// Ends the instance: at the next epoch if its guest computes; whoever waits for it has to drop it otherwise.
-    pub fn kill(&self, why: &str) {
-        let _ = self.killed.set(why.to_owned());
+    pub fn kill(&self, why: Why) {
+        let _ = self.killed.set(why);
     }
 
-    pub fn is_killed(&self) -> bool {
-        self.killed.get().is_some()
+    pub fn killed(&self) -> Option<&Why> {
+        self.killed.get()
     }
+}
 
-    pub fn why_killed(&self) -> &str {
-        self.killed.get().map_or("", String::as_str)
+impl std::fmt::Display for Why {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Why::Limit(limit) => f.write_str(limit),
+            Why::Abandoned => f.write_str("its client has left"),
+        }
     }
 }
 
