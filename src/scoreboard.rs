@@ -26,7 +26,7 @@ pub struct Row {
     pub dropped_records: AtomicU64,
 }
 
-// SAFETY-free by construction: every field is an atomic integer, for which all bit patterns are valid.
+// Every field is an atomic integer, for which all bit patterns are valid.
 impl sys::AllBitsValid for Row {}
 
 impl Row {

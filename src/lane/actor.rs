@@ -171,6 +171,7 @@ impl Limits {
 fn report(handle: &Handle, end: std::result::Result<End, Ended>, failed: bool, told: bool) -> Option<StartError> {
     let Place { app, worker, instance, .. } = &handle.place;
     let served = handle.served.load(Relaxed);
+    let unusable = matches!(end, Ok(End::Unusable(_)));
     let (why, detail) = match end {
         Ok(End::Retired) => {
             tracing::debug!(
@@ -197,13 +198,12 @@ fn report(handle: &Handle, end: std::result::Result<End, Ended>, failed: bool, t
         Ok(End::Trapped(_)) | Err(Ended::Killed) if handle.slice.killed().is_some() => {
             ("it was ended", handle.slice.killed().map(Why::to_string).unwrap_or_default())
         }
-        Ok(End::Trapped(error)) if handle.told.load(Relaxed) => ("it trapped", first_line(&error)),
+        Ok(End::Trapped(error)) if handle.told.load(Relaxed) => ("it trapped", cause(&error)),
         Ok(End::Trapped(error)) => ("it trapped", describe(&error)),
         Ok(End::Unusable(error)) => ("it could not be instantiated", describe(&error)),
         Err(Ended::Killed) => ("it was ended", String::new()),
         Err(Ended::Panicked(text)) => ("the host's code panicked", text),
     };
-    let unusable = why == "it could not be instantiated";
     handle.abort_all(&Refusal::Died(detail.clone().into()));
     let text = &detail[..log::fitting(&detail, log::MAX_TEXT - 200)];
     let shutdown = if failed { "" } else { "; shutdown was not called" };
@@ -229,7 +229,7 @@ fn describe(error: &wasmtime::Error) -> String {
     format!("{error:?}")
 }
 
-fn first_line(error: &wasmtime::Error) -> String {
+fn cause(error: &wasmtime::Error) -> String {
     error.root_cause().to_string()
 }
 
@@ -296,7 +296,6 @@ async fn serve(
     let callee = call::callee(&function);
     let mut calls = FuturesUnordered::new();
     poll_fn(|cx| {
-        let turn = Instant::now();
         loop {
             while let Poll::Ready(Some(called)) = calls.poll_next_unpin(cx) {
                 if let Err(error) = called {
@@ -342,7 +341,7 @@ async fn serve(
                     handle.slice.ask_for_pool();
                     return Poll::Pending;
                 }
-                (true, _) if turn.elapsed() >= TURN && !lane.is_empty() => {
+                (true, _) if !lane.is_empty() && handle.slice.turn_lasted(TURN) => {
                     lane.yield_now(handle);
                     return Poll::Pending;
                 }
@@ -355,7 +354,7 @@ async fn serve(
                 return Poll::Pending;
             };
             if on_loop {
-                handle.slice.begin();
+                handle.slice.begin_next();
             }
             handle.served.fetch_add(1, Relaxed);
             job.exchange.taken_by(handle.place.instance, plan.fresh.then(|| handle.clone()));

@@ -21,6 +21,8 @@ pub struct Slice {
     ticker: Arc<Ticker>,
     /// When the present piece of work on the loop began, in microseconds of the ticker's clock; 0: not on the loop.
     began: AtomicU64,
+    /// When the present poll on the loop began.
+    turn: AtomicU64,
     overran: AtomicBool,
     killed: OnceLock<Why>,
 }
@@ -36,12 +38,30 @@ pub enum Why {
 
 impl Slice {
     pub fn new(ticker: Arc<Ticker>) -> Self {
-        Self { ticker, began: AtomicU64::new(0), overran: AtomicBool::new(false), killed: OnceLock::new() }
+        Self {
+            ticker,
+            began: AtomicU64::new(0),
+            turn: AtomicU64::new(0),
+            overran: AtomicBool::new(false),
+            killed: OnceLock::new(),
+        }
     }
 
-    /// A poll on the loop begins, or within it the next request.
+    /// A poll on the loop begins.
     pub fn begin(&self) {
+        let now = self.ticker.now();
+        self.began.store(now, Relaxed);
+        self.turn.store(now, Relaxed);
+    }
+
+    /// Within a poll the next request begins, with a slice of its own.
+    pub fn begin_next(&self) {
         self.began.store(self.ticker.now(), Relaxed);
+    }
+
+    /// Whether the present poll has lasted this long.
+    pub fn turn_lasted(&self, limit: Duration) -> bool {
+        u128::from(self.ticker.now().saturating_sub(self.turn.load(Relaxed))) >= limit.as_micros()
     }
 
     /// The poll is over, or goes on where it may last.

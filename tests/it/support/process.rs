@@ -32,7 +32,7 @@ impl Process {
 
     /// CPU time of the process itself, and of the children it has waited for.
     pub fn cpu(self) -> (Duration, Duration) {
-        let ticks = |field| self.stat(field).unwrap().parse::<u64>().unwrap();
+        let ticks = |field| self.stat(field).expect("a process that runs").parse::<u64>().unwrap();
         let time = |a, b| Duration::from_millis((ticks(a) + ticks(b)) * 10);
         (time(11, 12), time(13, 14))
     }
