@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 /// How often heartbeats are looked at, at least.
 const LOOK: Duration = Duration::from_millis(250);
 /// What a worker gets beyond its own limits before it is ended from outside.
-const GRACE: Duration = Duration::from_secs(1);
+const GRACE: Duration = Duration::from_secs(2);
 /// Processes that a slot may have at a time: one at work, others on their way out.
 const ROWS_PER_SLOT: usize = 4;
 /// Signals to end that come this close to the first one are the same one.
@@ -116,7 +116,18 @@ impl Supervisor {
         for index in 0..self.slots.len() {
             if self.ending.is_none() && self.slots[index].start_at.is_some_and(|at| at <= Instant::now()) {
                 self.slots[index].start_at = None;
-                self.start(index)?;
+                if let Err(failure) = self.start(index) {
+                    // Out of processes or memory for the moment: no reason to end those that work.
+                    if !self.served {
+                        return Err(failure);
+                    }
+                    tracing::error!(
+                        event = "start-failed",
+                        worker = index,
+                        "worker {index} cannot be started: {failure}"
+                    );
+                    self.slots[index].plan_start(Duration::ZERO, 0.0);
+                }
             }
         }
         Ok(())
@@ -208,16 +219,17 @@ impl Supervisor {
     fn listen_to_children(&mut self) {
         for index in 0..self.slots.len() {
             for at in 0..self.slots[index].children.len() {
-                loop {
-                    match self.slots[index].children[at].receive() {
-                        Received::Message(message) => self.take_message(index, at, message),
-                        Received::Garbage => {
-                            self.slots[index].children[at].kill("it sent something unknown");
-                            break;
-                        }
-                        Received::Nothing | Received::Closed => break,
-                    }
-                }
+                self.listen_to(index, at);
+            }
+        }
+    }
+
+    fn listen_to(&mut self, index: usize, at: usize) {
+        loop {
+            match self.slots[index].children[at].receive() {
+                Received::Message(message) => self.take_message(index, at, message),
+                Received::Garbage => return self.slots[index].children[at].kill("it sent something unknown"),
+                Received::Nothing | Received::Closed => return,
             }
         }
     }
@@ -291,8 +303,10 @@ impl Supervisor {
     }
 
     fn bury(&mut self, index: usize, pid: Pid, status: WaitStatus) {
+        let Some(at) = self.slots[index].children.iter().position(|child| child.pid == pid) else { return };
+        // Its last words may have come after we last listened.
+        self.listen_to(index, at);
         let slot = &mut self.slots[index];
-        let Some(at) = slot.children.iter().position(|child| child.pid == pid) else { return };
         let was_current = at + 1 == slot.children.len();
         let child = slot.children.remove(at);
         let how = match status {
@@ -388,24 +402,26 @@ impl Supervisor {
             return;
         }
         for index in 0..self.slots.len() {
-            let adopter = self.slots[index].adopted_by.filter(|neighbour| self.slots[*neighbour].is_ready());
-            if self.slots[index].is_ready() || adopter.is_some() {
+            let adopted =
+                self.slots[index].adopted_by.is_some_and(|(neighbour, pid)| self.slots[neighbour].is_ready_as(pid));
+            if self.slots[index].is_ready() || adopted {
                 continue;
             }
             let neighbour = (1..self.slots.len())
                 .map(|step| (index + step) % self.slots.len())
                 .find(|at| self.slots[*at].is_ready());
-            if let Some(child) = neighbour.and_then(|at| self.slots[at].current()) {
+            self.slots[index].adopted_by = neighbour.and_then(|at| {
+                let child = self.slots[at].current()?;
                 child.send(&ToWorker::Adopt { slot: index });
-            }
-            self.slots[index].adopted_by = neighbour;
+                Some((at, child.pid))
+            });
         }
     }
 
     /// A slot's own worker accepts again.
     fn release(&mut self, index: usize) {
-        if let Some(neighbour) = self.slots[index].adopted_by.take()
-            && let Some(child) = self.slots[neighbour].current()
+        if let Some((neighbour, pid)) = self.slots[index].adopted_by.take()
+            && let Some(child) = self.slots[neighbour].current().filter(|child| child.pid == pid)
         {
             child.send(&ToWorker::Release { slot: index });
         }

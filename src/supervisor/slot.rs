@@ -125,8 +125,8 @@ pub struct Slot {
     /// When to start the next one.
     pub start_at: Option<Instant>,
     failures: u32,
-    /// The slot whose worker accepts for this one.
-    pub adopted_by: Option<usize>,
+    /// The slot whose worker accepts for this one, and that worker: its successor knows nothing of it.
+    pub adopted_by: Option<(usize, Pid)>,
 }
 
 impl Slot {
@@ -141,6 +141,11 @@ impl Slot {
 
     pub fn is_ready(&self) -> bool {
         self.current().is_some_and(|child| child.state == State::Ready)
+    }
+
+    /// Whether it is this process that is at work here.
+    pub fn is_ready_as(&self, pid: Pid) -> bool {
+        self.is_ready() && self.current().is_some_and(|child| child.pid == pid)
     }
 
     /// Plans the next process after one has ended: at once, or ever later if they keep failing.

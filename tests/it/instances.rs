@@ -70,6 +70,7 @@ fn a_sync_app_has_32_instances_unless_told_otherwise() {
     let server = Server::start("testbed-sync", &["--identify"]);
     let (instances, _) = sleepers(&server, 48, 500);
     assert_eq!(distinct(&instances), (1..=32).collect());
+    server.wait_for_count(32, "startups", |r| r.is_guest_line("testbed: startup"));
     assert_eq!(startups(&server), 32);
 }
 
@@ -133,6 +134,7 @@ fn a_request_lasts_until_the_guests_work_after_it_ends() {
         let server = Server::start(guest, &["--instances", "1", "--concurrency", "1"]);
         assert_eq!(server.get("/after?ms=300").text(), "answered");
         assert_eq!(server.get("/hello").status, 200);
+        server.wait_for("the next request", |r| r.is_access() && r.text("path") == "/hello");
         let done = server.count(|r| r.is_guest_line("after: done"));
         assert_eq!(done, 1, "{guest}: the next request ran before the work had ended");
     }
