@@ -1,6 +1,6 @@
 //! wasmtime's settings: one set for compiling, which the running side must repeat exactly.
 
-use wasmtime::{Config, Engine, Result};
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, ResourcesRequired, Result};
 
 /// The settings that shape machine code. Whatever changes here changes `key`.
 fn config() -> Config {
@@ -20,6 +20,40 @@ pub fn for_compiling() -> Result<Engine> {
 pub fn for_running() -> Result<Engine> {
     Engine::new(&config())
 }
+
+/// The engine of a worker that makes an instance for each request: their memories, tables and stacks come from
+/// a pool, which saves the system calls that would map and unmap them each time.
+pub fn for_fresh_instances(instances: usize, needs: &ResourcesRequired) -> Result<Engine> {
+    let instances = instances as u32;
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(instances)
+        .total_core_instances(instances.saturating_mul(MOST_CORE_INSTANCES))
+        .max_core_instances_per_component(MOST_CORE_INSTANCES)
+        .max_component_instance_size(MOST_INSTANCE_SIZE)
+        .max_core_instance_size(MOST_INSTANCE_SIZE)
+        .total_memories(instances.saturating_mul(needs.num_memories.max(1)))
+        .max_memories_per_component(needs.num_memories.max(1))
+        .max_memories_per_module(needs.num_memories.max(1))
+        .total_tables(instances.saturating_mul(needs.num_tables.max(1)))
+        .max_tables_per_component(needs.num_tables.max(1))
+        .max_tables_per_module(needs.num_tables.max(1))
+        .table_elements(needs.max_initial_table_size.unwrap_or(0).max(TABLE_ELEMENTS) as usize)
+        .total_stacks(instances.saturating_mul(2))
+        .linear_memory_keep_resident(KEEP_RESIDENT)
+        .table_keep_resident(KEEP_RESIDENT)
+        .async_stack_keep_resident(KEEP_RESIDENT);
+    let mut config = config();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    Engine::new(&config)
+}
+
+/// Core instances of one component, and bytes of wasmtime's own for one instance, in a pool at most.
+const MOST_CORE_INSTANCES: u32 = 256;
+const MOST_INSTANCE_SIZE: usize = 16 << 20;
+/// Elements that a table in a pool may grow to, unless it begins with more.
+const TABLE_ELEMENTS: u64 = 100_000;
+/// Bytes of a memory, table or stack that are zeroed by hand for the next instance instead of given back.
+const KEEP_RESIDENT: usize = 256 << 10;
 
 /// What compiled code is valid for and of: the component's bytes, wasmtime's version and settings, this
 /// processor's features, our own version.

@@ -54,6 +54,9 @@ pub struct Template {
 /// From this size of machine code on, making and disposing of an instance is work for the pool.
 const LARGE: u64 = 8 << 20;
 
+/// More instances than this would take too much address space for a pool (some gigabytes each).
+const MOST_POOLED: usize = 1000;
+
 fn linker(engine: &Engine) -> Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
@@ -68,10 +71,32 @@ pub fn check_links(engine: &Engine, component: &Component) -> Result<()> {
     linker(engine)?.instantiate_pre(component).map(drop)
 }
 
+/// Maps the code with the engine that suits the plan.
+fn map(plan: &Plan, artefact: &File) -> Result<(Engine, Component)> {
+    let engine = engine::for_running()?;
+    let component = sys::map_component(&engine, artefact)?;
+    if !plan.fresh || plan.instances > MOST_POOLED {
+        return Ok((engine, component));
+    }
+    let Some(needs) = component.resources_required() else {
+        return Ok((engine, component));
+    };
+    // What does not fit a pool still runs without one.
+    match engine::for_fresh_instances(plan.instances, &needs) {
+        Ok(pooled) => {
+            let component = sys::map_component(&pooled, artefact)?;
+            Ok((pooled, component))
+        }
+        Err(error) => {
+            tracing::warn!("instances are made without a pool: {error:#}");
+            Ok((engine, component))
+        }
+    }
+}
+
 impl Template {
     pub fn new(settings: Arc<Settings>, plan: &Plan, artefact: &File) -> Result<Self> {
-        let engine = engine::for_running()?;
-        let component = sys::map_component(&engine, artefact)?;
+        let (engine, component) = map(plan, artefact)?;
         let function = |interface: &str, name: &str| {
             let (_, instance) = component.get_export(None, interface)?;
             component.get_export_index(Some(&instance), name)
