@@ -1,4 +1,4 @@
-//! Each example runs as its README says.
+//! Each example runs as its README says, and so does the whole.
 
 use std::fs;
 use std::path::PathBuf;
@@ -45,4 +45,12 @@ fn lifespan() {
     assert_ne!(server.ready().field("lifespan"), "none");
     server.stop();
     assert!(server.count(|r| r.is_guest()) > 0, "the hooks print something");
+}
+
+#[test]
+fn the_readme_names_the_two_commands_to_begin_with() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    assert!(readme.contains("cargo run --release -- demo --workers 4"));
+    assert!(readme.lines().any(|line| line.trim().trim_start_matches("$ ") == "cargo test"));
 }

@@ -54,7 +54,7 @@ fn the_message_of_a_panic_is_in_the_log() {
 #[test]
 fn the_instance_is_replaced_and_the_worker_is_not() {
     for guest in TESTBEDS {
-        let server = Server::start(guest, &["--identify"]);
+        let server = Server::start(guest, &["--instances", "1", "--identify"]);
         let worker = server.worker(0);
         for (round, (target, _)) in DEADLY.into_iter().enumerate() {
             let instance = round as u64 + 1;
@@ -74,7 +74,7 @@ fn the_instance_is_replaced_and_the_worker_is_not() {
 #[test]
 fn an_error_that_the_handler_returns_is_500_and_keeps_the_instance() {
     for guest in TESTBEDS {
-        let server = Server::start(guest, &["--identify"]);
+        let server = Server::start(guest, &["--instances", "1", "--identify"]);
         assert_eq!(server.get("/count").text(), "1", "{guest}");
         let id = failed(&server.get("/error"));
         let record = server.wait_for("the failure", |r| r.is_event("request-failed") && r.text("request_id") == id);

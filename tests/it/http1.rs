@@ -188,7 +188,7 @@ fn a_malformed_request_is_refused_and_harms_nobody() {
 #[test]
 fn a_request_with_length_and_chunks_ends_its_connection() {
     // Whoever stands in front may have read it the other way: what follows must not be a request.
-    let server = Server::start("testbed-sync", &[]);
+    let server = Server::start("testbed-sync", &["--instances", "1"]);
     let mut connection = server.connect();
     let body = chunked(&[b"x"], &[]);
     let head = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n";

@@ -101,7 +101,7 @@ fn auto_makes_fresh_ones_for_a_component_known_to_serve_only_once() {
     server.wait_for("it says why", |r| r.message().contains("ComponentizeJS"));
     assert_ne!(server.get("/").instance(), server.get("/").instance());
 
-    let kept = Wasmserve::serving(&once, &["--isolation", "worker", "--identify"]).start();
+    let kept = Wasmserve::serving(&once, &["--isolation", "worker", "--instances", "1", "--identify"]).start();
     assert_eq!(kept.ready().text("isolation"), "worker");
     assert_eq!(kept.get("/").instance(), kept.get("/").instance());
 

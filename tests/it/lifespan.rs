@@ -16,7 +16,7 @@ fn failing(guest: &str, step: &str, options: &[&str]) -> Finished {
 #[test]
 fn startup_runs_before_the_first_request_and_shutdown_after_the_last() {
     for guest in COUNTERS {
-        let mut server = Server::start(guest, &["--env", "COUNTER_START=100"]);
+        let mut server = Server::start(guest, &["--instances", "1", "--env", "COUNTER_START=100"]);
         assert_eq!(server.get("/").text(), "worker 0, instance 1: 101\n", "{guest}");
         assert_eq!(server.get("/").text(), "worker 0, instance 1: 102\n", "{guest}");
         server.stop();

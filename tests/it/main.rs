@@ -10,6 +10,7 @@ mod demo;
 mod examples;
 mod failures;
 mod guest_output;
+mod guests;
 mod http1;
 mod http2;
 mod inspect;

@@ -6,8 +6,11 @@ use serde_json::Value;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::{Output, Stdio};
+use std::time::{Duration, Instant};
 use tokio::process::Command;
+use tokio::time::sleep;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +50,33 @@ impl Outcome {
     }
 }
 
+/// A virtual machine may be stopped for seconds: what was measured meanwhile says nothing of any server.
+#[derive(Debug)]
+pub struct Stalled(Duration);
+
+impl std::error::Error for Stalled {}
+
+impl std::fmt::Display for Stalled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the machine stood still for {:.1} s", self.0.as_secs_f64())
+    }
+}
+
+/// How late a timer may be before that counts.
+const STALL: Duration = Duration::from_secs(1);
+
+async fn watched<T>(work: impl Future<Output = T>) -> Result<T, Stalled> {
+    let mut work = pin!(work);
+    let mut longest = Duration::ZERO;
+    loop {
+        let began = Instant::now();
+        tokio::select! {
+            result = &mut work => return if longest < STALL { Ok(result) } else { Err(Stalled(longest)) },
+            () = sleep(STALL / 10) => longest = longest.max(began.elapsed()),
+        }
+    }
+}
+
 enum Kind {
     Wrk,
     Oha,
@@ -68,12 +98,11 @@ impl Generator {
         Ok(Self { kind, program, folder: folder.to_owned() })
     }
 
+    /// What it says of itself.
     pub fn name(&self) -> String {
-        match self.kind {
-            // It tells its version only among its help, which is an error to it.
-            Kind::Wrk => "wrk".to_owned(),
-            Kind::Oha => version(&self.program).unwrap_or_else(|_| "oha".to_owned()),
-        }
+        let option = if matches!(self.kind, Kind::Wrk) { "-v" } else { "--version" };
+        let said = version(&self.program, option).unwrap_or_else(|_| self.program.display().to_string());
+        said.split(" [").next().unwrap_or_default().to_owned()
     }
 
     pub async fn run(&self, address: SocketAddr, target: &Target, seconds: u64) -> Result<Outcome> {
@@ -84,7 +113,7 @@ impl Generator {
             Kind::Oha => self.oha(&mut command, target, seconds)?,
         };
         command.arg(url).stdin(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
-        let output = command.output().await?;
+        let output = watched(command.output()).await??;
         if !output.status.success() {
             bail!("the load generator failed: {}", String::from_utf8_lossy(&output.stderr).trim());
         }
@@ -150,7 +179,7 @@ fn wrk_outcome(output: &Output) -> Result<Outcome> {
 }
 
 fn oha_outcome(output: &Output) -> Result<Outcome> {
-    let result: Value = serde_json::from_slice(&output.stdout).context("oha gave no JSON: is it older than 1.9?")?;
+    let result: Value = serde_json::from_slice(&output.stdout).context("oha gave no JSON")?;
     let count = |value: &Value, counts: fn(&str) -> bool| -> f64 {
         let pairs = value.as_object().into_iter().flatten().filter(|(name, _)| counts(name));
         pairs.filter_map(|(_, value)| value.as_f64()).sum()

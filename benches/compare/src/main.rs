@@ -20,7 +20,7 @@ use anyhow::{Context, Result, bail};
 use args::Args;
 use candidates::{Candidate, LIMIT};
 use folder::Folder;
-use load::Generator;
+use load::{Generator, Stalled};
 use machine::Machine;
 use measure::Bench;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -30,6 +30,9 @@ use results::{Row, Table};
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use workloads::Workload;
+
+/// How often a turn is taken again that the machine has spoilt.
+const RETRIES: usize = 3;
 
 fn main() -> ExitCode {
     match run() {
@@ -140,7 +143,15 @@ async fn measure(bench: &Bench, args: &Args, workload: &'static Workload) -> Res
     for round in 1..=args.rounds {
         for row in table.rows.iter_mut().filter(|row| row.rounds.len() < round) {
             eprintln!("{} {round}/{}: {}", workload.name, args.rounds, row.candidate.title);
-            row.rounds.push(match bench.measure(workload, row.candidate).await {
+            let mut result = bench.measure(workload, row.candidate).await;
+            for _ in 0..RETRIES {
+                let Some(stalled) = result.as_ref().err().and_then(|error| error.downcast_ref::<Stalled>()) else {
+                    break;
+                };
+                eprintln!("{} {round}/{}: {stalled}: once more", workload.name, args.rounds);
+                result = bench.measure(workload, row.candidate).await;
+            }
+            row.rounds.push(match result {
                 Ok(sample) => Some(sample),
                 Err(error) => {
                     table.notes.push(format!("{}, round {round}: {error:#}", row.candidate.title));

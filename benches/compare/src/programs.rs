@@ -63,7 +63,7 @@ impl Installed {
             ("workerd", self.workerd.as_ref()),
         ];
         let found = programs.into_iter().filter_map(|(name, path)| Some((name, path?)));
-        found.map(|(name, path)| (name, version(path).unwrap_or_else(|_| "unknown".to_owned()))).collect()
+        found.map(|(name, path)| (name, version(path, "--version").unwrap_or_else(|_| "unknown".to_owned()))).collect()
     }
 
     /// The command that starts a candidate on `port`.
@@ -146,15 +146,15 @@ fn release_build(path: &Path) -> Result<PathBuf> {
     if [path, &real].iter().any(|path| path.components().any(|part| part.as_os_str() == "debug")) {
         bail!("{} is a debug build, which says nothing about speed: {advice}", path.display());
     }
-    let said = version(&real).with_context(|| format!("{} does not run", path.display()))?;
+    let said = version(&real, "--version").with_context(|| format!("{} does not run", path.display()))?;
     if !said.contains("wasmserve") {
         bail!("{} is not wasmserve: it says {said:?}", path.display());
     }
     Ok(real)
 }
 
-pub fn version(program: &Path) -> Result<String> {
-    let output = Command::new(program).arg("--version").output()?;
+pub fn version(program: &Path, option: &str) -> Result<String> {
+    let output = Command::new(program).arg(option).output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     text.lines().next().map(|line| line.trim().to_owned()).context("it tells no version")
 }
