@@ -1,14 +1,34 @@
-//! What the supervisor and its workers say to each other: small typed messages, one per datagram of a
-//! SOCK_SEQPACKET pair. A worker that says anything else is ended; the supervisor never trusts it further.
+//! What the supervisor and its workers say to each other: what a worker is given at its start, then small typed
+//! messages, one per datagram of a SOCK_SEQPACKET pair. A worker that says anything else is ended; the supervisor
+//! never trusts it further.
 
+use crate::config::{Plan, Settings};
+use crate::scoreboard::Row;
 use nix::sys::socket::{MsgFlags, recv, send};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::sync::Arc;
 
 /// Longest message; a longer text in one is shortened by its sender.
 pub const MAX_LEN: usize = 8192;
 /// Longest text (an error of the guest's) that a message carries.
 pub const MAX_TEXT: usize = 4096;
+
+/// What the supervisor gives a worker that it forks. Descriptors are the worker's own copies by number.
+pub struct Start {
+    pub settings: Arc<Settings>,
+    pub plan: Plan,
+    /// The compiled component.
+    pub artefact: RawFd,
+    /// Listening sockets of every slot, this worker's own and its neighbours'.
+    pub listeners: Vec<Vec<RawFd>>,
+    pub slot: usize,
+    pub generation: u64,
+    pub row: &'static Row,
+    /// Messages to and from the supervisor.
+    pub channel: RawFd,
+    pub supervisor: nix::unistd::Pid,
+}
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "is")]

@@ -14,7 +14,7 @@ pub use load::{Loaded, load};
 
 use crate::config::{Plan, Settings};
 use crate::exit::Failure;
-use crate::worker;
+use crate::message::Start;
 use std::fs::File;
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub struct Roles {
     pub compile: fn(Vec<u8>, &mut File) -> Result<String, String>,
     /// How a component with this report is served.
     pub plan: fn(&Settings, &str) -> Result<Plan, Failure>,
-    pub worker: fn(worker::Start) -> !,
+    pub worker: fn(Start) -> !,
 }
 
 /// Loads the component, starts the workers and looks after them until it is told to end.

@@ -7,9 +7,9 @@ use super::sockets::Sockets;
 use super::{Roles, ready};
 use crate::config::Settings;
 use crate::exit::{Exit, Failure};
-use crate::message::{FromWorker, Received, ToWorker};
+use crate::message::{FromWorker, Received, Start, ToWorker};
 use crate::scoreboard::{self, Row};
-use crate::{sys, worker};
+use crate::sys;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
@@ -143,7 +143,7 @@ impl Supervisor {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
         let supervisor = getpid();
-        let start = worker::Start {
+        let start = Start {
             settings: self.settings.clone(),
             plan: self.loaded.plan.clone(),
             artefact: self.loaded.code.as_raw_fd(),

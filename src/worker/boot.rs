@@ -1,13 +1,13 @@
 //! From a fork to a worker that is ready: the order of steps is the design's.
 
-use super::{Start, serve};
+use super::serve;
 use crate::exit::{Exit, Failure};
 use crate::guest::template::Template;
 use crate::http::connection::Front;
 use crate::lane::pool::Pool;
 use crate::lane::queue::{Lane, Shop, StartError};
 use crate::lane::slice::Ticker;
-use crate::message::{FromWorker, send_message, shorten};
+use crate::message::{FromWorker, Start, send_message, shorten};
 use crate::sys;
 use nix::sys::signal::Signal;
 use std::fs::File;

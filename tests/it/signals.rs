@@ -29,17 +29,17 @@ fn term_and_int_finish_what_is_in_flight() {
         for signal in [SIGTERM, SIGINT] {
             let mut server = Server::start(guest, &["--workers", "2"]);
             let mut streaming = in_flight(&server, 800);
-            let mut sleeping = server.connect();
-            sleeping.write(request("GET", "/sleep?ms=800", &[], b""));
-            sleeping.wait_until_read();
+            let mut uploading = server.connect();
+            uploading.begin_upload("/length", 4);
 
             server.signal(signal);
             until_drains(&server);
             assert_eq!(streaming.receive().text(), "00", "{guest} {signal}");
-            let response = sleeping.receive();
-            assert_eq!(response.text(), "slept", "{guest} {signal}");
+            uploading.write("body");
+            let response = uploading.receive();
+            assert_eq!(response.text(), "4", "{guest} {signal}");
             assert_eq!(response.header("connection"), Some("close"), "{guest} {signal}");
-            assert!(sleeping.is_at_end());
+            assert!(uploading.is_at_end());
             assert_eq!(server.wait_exit().code(), Some(0), "{guest} {signal}");
         }
     }
@@ -51,8 +51,7 @@ fn requests_that_wait_for_an_instance_are_in_flight_too() {
         let mut server = Server::start(guest, &["--instances", "1", "--concurrency", "1"]);
         let mut first = in_flight(&server, 500);
         let mut waiting = server.connect();
-        waiting.write(request("GET", "/hello", &[], b""));
-        waiting.wait_until_read();
+        waiting.begin("/hello");
         server.signal(SIGTERM);
         assert_eq!(first.receive().text(), "00", "{guest}");
         assert_eq!(waiting.receive().text(), "Hello, world!", "{guest}");
@@ -65,9 +64,8 @@ fn an_upload_under_way_is_finished() {
     for guest in TESTBEDS {
         let mut server = Server::start(guest, &[]);
         let mut uploading = server.connect();
-        uploading.write(request("POST", "/length", &[("Content-Length", "200000")], b""));
+        uploading.begin_upload("/length", 200_000);
         uploading.write(vec![b'x'; 100_000]);
-        uploading.wait_until_read();
         server.signal(SIGTERM);
         until_drains(&server);
         uploading.write(vec![b'x'; 100_000]);
@@ -117,7 +115,7 @@ fn http_2_clients_get_goaway_and_their_answers() {
 #[test]
 fn work_after_the_response_is_finished_before_the_end() {
     for guest in TESTBEDS {
-        let mut server = Server::start(guest, &[]);
+        let mut server = Server::start(guest, &["--instances", "1"]);
         assert_eq!(server.get("/after?ms=500").text(), "answered", "{guest}");
         server.stop();
         assert_eq!(server.count(|r| r.is_guest_line("after: done")), 1, "{guest}");
@@ -182,8 +180,7 @@ fn what_is_left_after_the_graceful_timeout_is_killed_and_logged() {
             let mut server = Server::start(guest, &options);
             let workers = server.workers();
             let mut stuck = server.connect();
-            stuck.write(request("GET", target, &[], b""));
-            stuck.wait_until_read();
+            stuck.begin(target);
             let (_, took) = timed(|| {
                 server.signal(SIGTERM);
                 server.wait_exit()

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal::SIGKILL;
 
-use crate::support::{Server, TESTBEDS, Wasmserve, eventually, request};
+use crate::support::{Server, TESTBEDS, Wasmserve, eventually};
 
 #[track_caller]
 fn assert_workers_end_within_a_second(server: &mut Server) {
@@ -32,8 +32,7 @@ fn neither_do_workers_with_requests_in_flight() {
         for target in ["/sleep?ms=3600000", "/spin", "/stream?chunks=0&bytes=1000"] {
             let mut server = Server::start(guest, &["--workers", "3"]);
             let mut busy = server.connect();
-            busy.write(request("GET", target, &[], b""));
-            busy.wait_until_read();
+            busy.begin(target);
             assert_workers_end_within_a_second(&mut server);
         }
     }

@@ -1,12 +1,11 @@
 //! An HTTP/1.1 client that sends the bytes it is told to and hides nothing of what comes back.
 
-use std::fs;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use super::response::Headers;
-use super::{Head, PATIENCE, Response, eventually};
+use super::{Head, PATIENCE, Response};
 
 /// The bytes of a request. `Content-Length` goes with a body, unless the headers frame it.
 pub fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
@@ -74,19 +73,20 @@ impl Connection {
         self.stream.get_ref().local_addr().unwrap()
     }
 
-    /// Waits until the server has read all that was written: from then on the request is in flight.
+    /// Sends a request, and returns when the server has taken it in hand: it asks for the body then.
     #[track_caller]
-    pub fn wait_until_read(&self) {
-        let client = self.local_address().port();
-        let server = self.stream.get_ref().peer_addr().unwrap().port();
-        eventually("the server reads the request", || {
-            // The server's end: its port, ours, a state, and `bytes to send:bytes to read`.
-            let sockets = fs::read_to_string("/proc/net/tcp").unwrap();
-            let mut sockets = sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-            let ends_with = |field: &str, port: u16| field.ends_with(&format!(":{port:04X}"));
-            let end = sockets.find(|f| ends_with(f[1], server) && ends_with(f[2], client))?;
-            end[4].ends_with(":00000000").then_some(())
-        });
+    pub fn begin(&mut self, target: &str) {
+        self.begin_upload(target, 1);
+        self.write("x");
+    }
+
+    /// The same with a body of this length, which is still to be sent.
+    #[track_caller]
+    pub fn begin_upload(&mut self, target: &str, length: usize) {
+        let length = length.to_string();
+        let headers = [("Expect", "100-continue"), ("Content-Length", &length)];
+        self.write(request("POST", target, &headers, b""));
+        assert_eq!(self.receive_head().status, 100);
     }
 
     /// What comes back, as bytes.
