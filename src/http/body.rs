@@ -16,9 +16,6 @@ use wasmtime_wasi_http::{Error, WasiBody};
 /// How much of a request's body is read before it takes a sync instance, in bytes.
 pub const READ_AHEAD: usize = 64 * 1024;
 
-/// How often a response that is not complete yet waits for the guest's next turn before its head goes out.
-const TURNS: usize = 3;
-
 /// A body whose first frames have been read already.
 pub struct Begun<B> {
     frames: VecDeque<Frame<Bytes>>,
@@ -119,16 +116,10 @@ impl Outgoing {
     pub async fn collect(mut body: WasiBody, exchange: Arc<Exchange>) -> Result<Self, Error> {
         let mut frames = VecDeque::new();
         let mut length = 0;
-        let mut turns = 0;
         let complete = poll_fn(|cx| {
             while length < READ_AHEAD {
                 match Pin::new(&mut body).poll_frame(cx) {
-                    // The guest may only have let others go first: so do we, a few times.
-                    Poll::Pending if turns < TURNS => {
-                        turns += 1;
-                        cx.waker().wake_by_ref();
-                        return Poll::Pending;
-                    }
+                    Poll::Pending if exchange.is_more_to_come(cx.waker()) => return Poll::Pending,
                     Poll::Pending => break,
                     Poll::Ready(None) if exchange.is_broken() => return Poll::Ready(Err(Error::ConnectionTerminated)),
                     Poll::Ready(None) => return Poll::Ready(Ok(true)),

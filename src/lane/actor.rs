@@ -16,7 +16,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use wasmtime::Result;
@@ -81,6 +81,11 @@ impl Handle {
         }
     }
 
+    /// Nothing more comes from the instance at the moment.
+    fn settle_all(&self) {
+        self.with_in_flight(|list| list.iter().for_each(|exchange| exchange.settle()));
+    }
+
     /// Ends the instance: nobody waits for what it does.
     pub fn abandon(&self) {
         self.slice.kill(Why::Abandoned);
@@ -106,11 +111,17 @@ pub async fn live(lane: Lane, instance: u64, told: Option<oneshot::Sender<Result
     let mut offloaded = pin!(Offloaded::new(work, slice, shop.ticker.clone(), shop.pool.clone()));
     let mut limits = Limits::new(shop.settings.timeout_startup, shop.settings.timeout_graceful_shutdown);
     let mut told = told;
+    let turn = Arc::new(Turn::default());
+    let turn_waker = Waker::from(turn.clone());
     let end = poll_fn(|cx| {
         handle.waker.register(cx.waker());
         lane.before_poll(&handle);
         limits.poll(cx, &handle);
-        let polled = offloaded.as_mut().poll(cx);
+        turn.begin(cx.waker());
+        let polled = offloaded.as_mut().poll(&mut Context::from_waker(&turn_waker));
+        if offloaded.is_away() || !turn.goes_on() {
+            handle.settle_all();
+        }
         if !handle.is_in(Phase::Starting)
             && let Some(told) = told.take()
         {
@@ -132,6 +143,35 @@ pub async fn live(lane: Lane, instance: u64, told: Option<oneshot::Sender<Result
         let _ = told.send(Err(error));
     }
     lane.ended(&handle, failed);
+}
+
+/// Tells whether an actor that is pending has asked, during its poll, to be polled again.
+#[derive(Default)]
+struct Turn {
+    task: AtomicWaker,
+    woken: AtomicBool,
+}
+
+impl Turn {
+    fn begin(&self, task: &Waker) {
+        self.task.register(task);
+        self.woken.store(false, Relaxed);
+    }
+
+    fn goes_on(&self) -> bool {
+        self.woken.load(Relaxed)
+    }
+}
+
+impl Wake for Turn {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.woken.store(true, Relaxed);
+        self.task.wake();
+    }
 }
 
 /// Time limits of the phases in which no request's deadline applies.

@@ -1,7 +1,6 @@
 //! One call of a guest's handler, in either generation: the request goes in as resources of its store, the
 //! answer comes out to whoever waits for it.
 
-use super::exchange::Refusal;
 use super::queue::Job;
 use crate::guest::state::State;
 use crate::guest::template::Handle;
@@ -28,20 +27,20 @@ pub async fn call(accessor: &Accessor<State>, function: Handle, job: Job) -> Res
     let result = match function {
         Handle::Sync(function) => {
             let given = exchange.clone();
+            let slice = accessor.with(|mut access| access.data_mut().slice.clone());
             let resources = accessor.with(|mut access| {
                 let mut http = access.data_mut().http();
                 let request = http.new_incoming_request(Scheme::Http, request)?;
-                let out = http.new_response_outparam_from_callback(move |outcome| {
-                    given.answer(
-                        outcome.map_err(|code| Refusal::Error(format!("its handler returned the error {code:?}"))),
-                    );
+                let out = http.new_response_outparam_from_callback(move |outcome| match outcome {
+                    Ok(response) => given.respond(response, slice.is_on_loop()),
+                    Err(code) => given.refuse(format!("its handler returned the error {code:?}")),
                 })?;
                 Ok::<_, wasmtime::Error>((request, out))
             });
             match resources {
                 Ok(resources) => {
                     function.call_concurrent(accessor, resources).await?;
-                    exchange.answer(Err(Refusal::Error("its handler returned without setting a response".into())));
+                    exchange.refuse("its handler returned without setting a response".to_owned());
                     Ok(())
                 }
                 Err(error) => Err(error),
@@ -60,11 +59,11 @@ pub async fn call(accessor: &Accessor<State>, function: Handle, job: Job) -> Res
                     Ok(response) => accessor.with(|mut access| {
                         let response = access.data_mut().http().table.delete(response)?;
                         let response = response.into_http_with_getter(&mut access, transmission, State::http)?;
-                        exchange.answer(Ok(response));
+                        exchange.respond(response, access.data_mut().slice.is_on_loop());
                         Ok(())
                     }),
                     Err(code) => {
-                        exchange.answer(Err(Refusal::Error(format!("its handler returned the error {code:?}"))));
+                        exchange.refuse(format!("its handler returned the error {code:?}"));
                         Ok(())
                     }
                 },
@@ -73,7 +72,7 @@ pub async fn call(accessor: &Accessor<State>, function: Handle, job: Job) -> Res
         }
     };
     if let Err(error) = result {
-        exchange.answer(Err(Refusal::Error(format!("the request could not be put to it: {error:#}"))));
+        exchange.refuse(format!("request or response could not be passed on: {error:#}"));
     }
     exchange.set_returned();
     Ok(())

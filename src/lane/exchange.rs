@@ -44,6 +44,10 @@ pub struct Exchange {
     delivered: AtomicBool,
     /// The instance ended while this was in flight: a body that just stops is not complete.
     broken: AtomicBool,
+    /// The guest may have more to say at once: what it said so far is better sent together with that.
+    more_to_come: AtomicBool,
+    /// Wakes the connection when that is over.
+    reader: AtomicWaker,
     /// The guest's handler has returned.
     returned: AtomicBool,
     /// Number of the instance that took the request; 0 before.
@@ -73,9 +77,38 @@ impl Exchange {
         true
     }
 
+    /// Gives a response. On the loop its body is likely to follow in the same turn of the instance.
+    pub fn respond(&self, response: Response<WasiBody>, on_loop: bool) {
+        self.more_to_come.store(on_loop, Relaxed);
+        self.answer(Ok(response));
+    }
+
+    /// Tells that this request failed, unless it has been answered.
+    pub fn refuse(&self, why: String) {
+        self.answer(Err(Refusal::Error(why)));
+    }
+
+    /// The instance has nothing more to do at the moment, or computes on elsewhere.
+    pub fn settle(&self) {
+        if self.more_to_come.load(Relaxed) {
+            self.more_to_come.store(false, Relaxed);
+            self.reader.wake();
+        }
+    }
+
+    /// Whether the body may go on at once; if so, the connection is woken when it no longer may.
+    pub fn is_more_to_come(&self, waker: &Waker) -> bool {
+        if !self.more_to_come.load(Relaxed) {
+            return false;
+        }
+        self.reader.register(waker);
+        self.more_to_come.load(Relaxed)
+    }
+
     /// The instance is gone: no answer will come, and the body ends where it is. False if there is an answer.
     pub fn abort(&self, why: Refusal) -> bool {
         self.broken.store(true, Relaxed);
+        self.settle();
         self.answer(Err(why))
     }
 

@@ -32,18 +32,6 @@ impl Holder {
     }
 }
 
-/// Somebody who waits in the queue, which has one place. Of two who come, who came later is refused.
-fn fill_the_queue(server: &Server) -> Connection {
-    eventually("the queue is full", || {
-        let mut waiting = server.connect();
-        waiting.write(request("GET", "/count", &[], b""));
-        let mut refused = server.connect();
-        refused.write(request("GET", "/count", &[], b""));
-        let is_refused = refused.answers_within(Duration::from_millis(500));
-        is_refused.then_some(waiting)
-    })
-}
-
 /// Waits in the queue, which has one place, as soon as somebody else has left it.
 fn wait_in_the_queue(server: &Server) -> Connection {
     eventually("a place in the queue", || {
@@ -60,7 +48,7 @@ fn a_client_that_leaves_while_it_waits_is_out_of_the_queue() {
     for guest in TESTBEDS {
         let server = start(guest);
         let holder = Holder::hold(&server);
-        let leaving = fill_the_queue(&server);
+        let leaving = server.fill_the_queue();
         leaving.reset();
 
         let mut next = wait_in_the_queue(&server);

@@ -4,12 +4,9 @@ use std::time::Duration;
 
 use crate::support::{Connection, Server, TESTBEDS, parallel, request, timed};
 
-/// Takes the only instance for about this long, and returns when it is taken.
+/// Takes the only instance for about this long.
 fn hold(server: &Server, ms: u64) -> Connection {
-    let mut connection = server.connect();
-    let target = format!("/stream?chunks=2&bytes=1&ms={ms}");
-    connection.write(request("GET", &target, &[], b""));
-    connection
+    server.occupy(&format!("/stream?chunks=2&bytes=1&ms={ms}"))
 }
 
 const ONE_AT_A_TIME: [&str; 4] = ["--instances", "1", "--concurrency", "1"];
@@ -74,10 +71,9 @@ fn a_refused_client_keeps_its_connection_and_may_try_again() {
         let server = Server::start(guest, &[&ONE_AT_A_TIME[..], &["--queue", "1"]].concat());
         let mut holding = hold(&server, 1000);
         let head = holding.receive_head();
-        let mut waiting = server.connect();
-        waiting.write(request("GET", "/count", &[], b""));
+        let mut waiting = server.fill_the_queue();
         let mut refused = server.connect();
-        crate::support::eventually("the queue is full", || (refused.get("/count").status == 503).then_some(()));
+        assert_eq!(refused.get("/hello").status, 503, "{guest}");
         holding.body(&head).exactly(2);
         waiting.receive();
         assert_eq!(refused.get("/hello").status, 200, "{guest}");

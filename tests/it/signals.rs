@@ -11,11 +11,7 @@ use crate::support::{Connection, Server, TESTBEDS, Wasmserve, eventually, reques
 
 /// A request that is in flight: the guest has sent one byte and will send another one.
 fn in_flight(server: &Server, ms: u64) -> Connection {
-    let mut connection = server.connect();
-    let target = format!("/stream?chunks=2&bytes=1&ms={ms}");
-    connection.write(request("GET", &target, &[], b""));
-    assert!(connection.answers_within(crate::support::PATIENCE));
-    connection
+    server.occupy(&format!("/stream?chunks=2&bytes=1&ms={ms}"))
 }
 
 /// Waits until the listening sockets are closed, by when the drain has begun.
@@ -48,13 +44,13 @@ fn term_and_int_finish_what_is_in_flight() {
 #[test]
 fn requests_that_wait_for_an_instance_are_in_flight_too() {
     for guest in TESTBEDS {
-        let mut server = Server::start(guest, &["--instances", "1", "--concurrency", "1"]);
-        let mut first = in_flight(&server, 500);
-        let mut waiting = server.connect();
-        waiting.begin("/hello");
+        let options = ["--instances", "1", "--concurrency", "1", "--queue", "1"];
+        let mut server = Server::start(guest, &options);
+        let mut first = in_flight(&server, 1500);
+        let mut waiting = server.fill_the_queue();
         server.signal(SIGTERM);
         assert_eq!(first.receive().text(), "00", "{guest}");
-        assert_eq!(waiting.receive().text(), "Hello, world!", "{guest}");
+        assert_eq!(waiting.receive().text(), "1", "{guest}");
         assert_eq!(server.wait_exit().code(), Some(0), "{guest}");
     }
 }
@@ -166,8 +162,8 @@ fn ctrl_c_in_a_terminal_is_one_signal() {
         assert_eq!(held.receive().text(), "00", "{guest}");
         assert_eq!(server.wait_exit().code(), Some(0), "{guest}");
         server.wait_for_end();
-        let shutdowns = server.count(|r| r.is_guest_line("testbed: shutdown"));
-        assert_eq!(shutdowns, 2, "{guest}");
+        let lines = |line| server.count(|r| r.is_guest_line(line));
+        assert_eq!(lines("testbed: shutdown"), lines("testbed: startup"), "{guest}");
         assert_eq!(server.count(|r| r.is_event("worker-ready")), 2, "{guest}: none is replaced");
     }
 }
@@ -176,11 +172,10 @@ fn ctrl_c_in_a_terminal_is_one_signal() {
 fn what_is_left_after_the_graceful_timeout_is_killed_and_logged() {
     for guest in TESTBEDS {
         let options = ["--timeout-graceful-shutdown", "0.5", "--workers", "2"];
-        for target in ["/sleep?ms=3600000", "/stream?chunks=0&bytes=100", "/spin"] {
+        for target in ["/stream?chunks=2&bytes=1&ms=3600000", "/stream?chunks=0&bytes=100", "/spin"] {
             let mut server = Server::start(guest, &options);
             let workers = server.workers();
-            let mut stuck = server.connect();
-            stuck.begin(target);
+            let _stuck = server.occupy(target);
             let (_, took) = timed(|| {
                 server.signal(SIGTERM);
                 server.wait_exit()

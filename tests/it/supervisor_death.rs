@@ -29,10 +29,9 @@ fn no_worker_outlives_it_by_over_a_second() {
 #[test]
 fn neither_do_workers_with_requests_in_flight() {
     for guest in TESTBEDS {
-        for target in ["/sleep?ms=3600000", "/spin", "/stream?chunks=0&bytes=1000"] {
+        for target in ["/stream?chunks=2&bytes=1&ms=3600000", "/spin", "/stream?chunks=0&bytes=1000"] {
             let mut server = Server::start(guest, &["--workers", "3"]);
-            let mut busy = server.connect();
-            busy.begin(target);
+            let _busy = server.occupy(target);
             assert_workers_end_within_a_second(&mut server);
         }
     }

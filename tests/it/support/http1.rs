@@ -73,14 +73,7 @@ impl Connection {
         self.stream.get_ref().local_addr().unwrap()
     }
 
-    /// Sends a request, and returns when the server has taken it in hand: it asks for the body then.
-    #[track_caller]
-    pub fn begin(&mut self, target: &str) {
-        self.begin_upload(target, 1);
-        self.write("x");
-    }
-
-    /// The same with a body of this length, which is still to be sent.
+    /// Sends a request with a body of this length, still to be sent, and returns when the server asks for it.
     #[track_caller]
     pub fn begin_upload(&mut self, target: &str, length: usize) {
         let length = length.to_string();

@@ -4,12 +4,13 @@ use std::net::{SocketAddr, TcpStream};
 use std::ops::Deref;
 use std::process::{Child, ExitStatus};
 use std::thread;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use super::{Connection, Http2, Log, PATIENCE, Process, Record, Response, Wasmserve, eventually};
+use super::{Connection, Http2, Log, PATIENCE, Process, Record, Response, Wasmserve, eventually, request};
 
 /// A running server; killed when dropped.
 pub struct Server {
@@ -121,6 +122,36 @@ impl Server {
 
     pub fn refuses_connections(&self) -> bool {
         TcpStream::connect_timeout(&self.address(), PATIENCE).is_err()
+    }
+
+    /// Begins a request that keeps its guest busy, and returns when the guest is: when something of the
+    /// answer is there, which is left unread, or when a worker computes.
+    #[track_caller]
+    pub fn occupy(&self, target: &str) -> Connection {
+        let mut connection = self.connect();
+        let workers = self.workers();
+        let used = || workers.iter().map(|worker| worker.cpu().0).sum::<Duration>();
+        let before = used();
+        connection.write(request("GET", target, &[], b""));
+        eventually("the guest is busy", || {
+            let computes = used() - before > Duration::from_millis(100);
+            (computes || connection.answers_within(Duration::from_millis(10))).then_some(())
+        });
+        connection
+    }
+
+    /// A client whose request for `/count` waits for the one instance of a server with a queue of one place.
+    #[track_caller]
+    pub fn fill_the_queue(&self) -> Connection {
+        eventually("the queue is full", || {
+            let mut waiting = self.connect();
+            waiting.write(request("GET", "/count", &[], b""));
+            let mut refused = self.connect();
+            refused.write(request("GET", "/count", &[], b""));
+            // Which of the two came first shows in which of them is refused.
+            let is_refused = refused.answers_within(Duration::from_millis(500));
+            is_refused.then_some(waiting)
+        })
     }
 
     /// GET over a new connection.
