@@ -67,12 +67,16 @@ struct Inner {
     /// Actors there are, the starting ones included.
     alive: usize,
     draining: bool,
+    /// Soon it is looked whether a further instance is needed.
+    growing: bool,
     made: u64,
     failures: u32,
     /// No instance is started before this time.
     failing_until: Option<Instant>,
 }
 
+/// How long a request waits for instances that are busy before a further one is made.
+const PATIENCE: Duration = Duration::from_millis(1);
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 const BACKOFF_MOST: Duration = Duration::from_secs(30);
 
@@ -141,11 +145,30 @@ impl Lane {
         inner.alive < self.0.shop.plan.instances && inner.failing_until.is_none_or(|until| until <= Instant::now())
     }
 
-    /// Makes an instance if a request waits that nobody else is about to take.
+    /// Sees to it that there are enough instances. Where each serves one request only, every request that nobody
+    /// is about to take needs one; where they are kept, those that are busy get a moment to become free first.
     fn grow(&self, inner: &mut Inner) {
-        if inner.queue.len() > inner.woken + inner.starting && self.may_grow(inner) {
-            self.spawn(inner, None);
+        if self.0.shop.plan.fresh || inner.alive == 0 {
+            if inner.queue.len() > inner.woken + inner.starting && self.may_grow(inner) {
+                self.spawn(inner, None);
+            }
+        } else if self.is_stuck(inner) && !inner.growing {
+            inner.growing = true;
+            let lane = self.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(PATIENCE).await;
+                let mut inner = lane.lock();
+                inner.growing = false;
+                if lane.is_stuck(&inner) {
+                    lane.spawn(&mut inner, None);
+                }
+            });
         }
+    }
+
+    /// Whether requests wait, nobody is about to take one, and a further instance would help.
+    fn is_stuck(&self, inner: &Inner) -> bool {
+        !inner.queue.is_empty() && inner.woken == 0 && inner.starting == 0 && self.may_grow(inner)
     }
 
     fn spawn(&self, inner: &mut Inner, told: Option<oneshot::Sender<Result<(), StartError>>>) {

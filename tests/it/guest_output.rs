@@ -51,7 +51,8 @@ fn what_is_printed_cannot_pass_for_a_record() {
 #[test]
 fn a_long_line_is_split_into_marked_records() {
     for guest in TESTBEDS {
-        let server = Server::start(guest, &[]);
+        // Both requests to the same instance.
+        let server = Server::start(guest, &["--instances", "1"]);
         let line: String = ('a'..='z').cycle().take(700).collect();
         // Twenty times without a newline, and then the end of the line.
         server.get(&format!("/print?text={line}&count=20&nl=0"));

@@ -7,7 +7,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::process::{Output, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tokio::process::Command;
 use tokio::time::sleep;
@@ -118,8 +118,8 @@ impl Generator {
             bail!("the load generator failed: {}", String::from_utf8_lossy(&output.stderr).trim());
         }
         match self.kind {
-            Kind::Wrk => wrk_outcome(&output),
-            Kind::Oha => oha_outcome(&output),
+            Kind::Wrk => wrk_outcome(&output.stdout),
+            Kind::Oha => oha_outcome(&output.stdout),
         }
     }
 
@@ -163,8 +163,8 @@ fn write_once(file: &Path, content: &str) -> Result<()> {
     Ok(())
 }
 
-fn wrk_outcome(output: &Output) -> Result<Outcome> {
-    let text = String::from_utf8_lossy(&output.stdout);
+fn wrk_outcome(output: &[u8]) -> Result<Outcome> {
+    let text = String::from_utf8_lossy(output);
     let result = text.lines().find_map(|line| line.strip_prefix("RESULT ")).context("wrk gave no result")?;
     let result: Value = serde_json::from_str(result)?;
     let number = |name: &str| result[name].as_f64().with_context(|| format!("wrk did not tell {name}"));
@@ -178,8 +178,8 @@ fn wrk_outcome(output: &Output) -> Result<Outcome> {
     })
 }
 
-fn oha_outcome(output: &Output) -> Result<Outcome> {
-    let result: Value = serde_json::from_slice(&output.stdout).context("oha gave no JSON")?;
+fn oha_outcome(output: &[u8]) -> Result<Outcome> {
+    let result: Value = serde_json::from_slice(output).context("oha gave no JSON")?;
     let count = |value: &Value, counts: fn(&str) -> bool| -> f64 {
         let pairs = value.as_object().into_iter().flatten().filter(|(name, _)| counts(name));
         pairs.filter_map(|(_, value)| value.as_f64()).sum()
@@ -196,4 +196,36 @@ fn oha_outcome(output: &Output) -> Result<Outcome> {
         p99_us: number(&result["latencyPercentiles"]["p99"])? * 1e6,
         errors: failed + count(statuses, |status| !status.starts_with('2')),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_of_our_script_is_read_among_what_wrk_prints() {
+        let output = b"Running 2s test\nRESULT {\"requests\":10,\"bytes\":130,\"us\":2000000,\"p50\":5,\"p99\":9,\"errors\":1}\n";
+        let expected = Outcome { requests: 10.0, bytes: 130.0, seconds: 2.0, p50_us: 5.0, p99_us: 9.0, errors: 1.0 };
+        assert_eq!(wrk_outcome(output).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_the_deadline_cut_short_is_no_error_of_oha() {
+        let output = br#"{
+            "summary": { "total": 2.0, "totalData": 130 },
+            "latencyPercentiles": { "p50": 0.000005, "p99": 0.000009 },
+            "statusCodeDistribution": { "200": 9, "503": 1 },
+            "errorDistribution": { "aborted due to deadline": 32, "connection refused": 2 }
+        }"#;
+        let outcome = oha_outcome(output).unwrap();
+        assert_eq!((outcome.requests, outcome.errors, outcome.bytes), (10.0, 3.0, 130.0));
+        assert!((outcome.p99_us - 9.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn large_answers_are_counted_by_their_bytes() {
+        let outcome = Outcome { requests: 3.0, bytes: 5e6, seconds: 1.0, p50_us: 1.0, p99_us: 1.0, errors: 0.0 };
+        assert_eq!(outcome.served(&Target::get("/", 1, 13)), 3.0);
+        assert!((outcome.served(&Target::get("/", 1, 1 << 20)) - 4.768).abs() < 0.001);
+    }
 }
