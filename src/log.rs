@@ -3,7 +3,7 @@
 
 use crate::exit::Failure;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, send};
 use nix::sys::stat::Mode;
@@ -17,6 +17,8 @@ use tracing_subscriber::fmt::format::debug_fn;
 
 /// Longest record: PIPE_BUF, what a pipe takes whole or not at all (POSIX write(2)).
 pub const MAX_RECORD: usize = 4096;
+/// What a pipe that we log to should hold: the most that Linux allows unprivileged by default.
+const PIPE_SIZE: i32 = 1 << 20;
 /// Longest text of a record, counted as JSON would escape it: the rest of `MAX_RECORD` is for the fields.
 pub const MAX_TEXT: usize = 3400;
 
@@ -137,7 +139,11 @@ impl Stderr {
     fn open() -> Self {
         let flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
         match open("/proc/self/fd/2", flags, Mode::empty()) {
-            Ok(descriptor) => Self { descriptor, kind: Kind::NonBlocking },
+            Ok(descriptor) => {
+                // Room for bursts, if it is a pipe and we may.
+                let _ = fcntl(&descriptor, FcntlArg::F_SETPIPE_SZ(PIPE_SIZE));
+                Self { descriptor, kind: Kind::NonBlocking }
+            }
             Err(error) => Self {
                 // Only a process without stderr cannot duplicate it: then there is nobody to log to.
                 descriptor: io::stderr().as_fd().try_clone_to_owned().unwrap_or_else(|_| null()),

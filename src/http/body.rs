@@ -3,6 +3,7 @@
 
 use super::access::Entry;
 use crate::lane::exchange::Exchange;
+use crate::scoreboard::Row;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
@@ -10,6 +11,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 use wasmtime_wasi_http::{Error, WasiBody};
 
@@ -84,6 +86,23 @@ pub struct Outgoing {
     /// Tells the instance when the body has been passed on.
     exchange: Option<Arc<Exchange>>,
     entry: Option<Box<Entry>>,
+    in_flight: Option<InFlight>,
+}
+
+/// A request from its head to the end of its response.
+pub struct InFlight(&'static Row);
+
+impl InFlight {
+    pub fn new(row: &'static Row) -> Self {
+        row.in_flight.fetch_add(1, Relaxed);
+        Self(row)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Relaxed);
+    }
 }
 
 enum Content {
@@ -94,7 +113,12 @@ enum Content {
 impl Outgoing {
     pub fn whole(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
-        Self { content: Content::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())), exchange: None, entry: None }
+        Self {
+            content: Content::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())),
+            exchange: None,
+            entry: None,
+            in_flight: None,
+        }
     }
 
     /// For a HEAD request: nobody wants the content, and its sender may finish in peace.
@@ -106,7 +130,9 @@ impl Outgoing {
         self
     }
 
-    pub fn log(mut self, entry: Option<Box<Entry>>) -> Self {
+    /// Counts and logs the request when its response is over.
+    pub fn watch(mut self, in_flight: InFlight, entry: Option<Box<Entry>>) -> Self {
+        self.in_flight = Some(in_flight);
         self.entry = entry;
         self
     }
@@ -134,14 +160,19 @@ impl Outgoing {
         });
         if !complete.await? {
             let begun = Begun { frames, rest: Some(body) };
-            return Ok(Self { content: Content::Streaming(begun), exchange: Some(exchange), entry: None });
+            return Ok(Self {
+                content: Content::Streaming(begun),
+                exchange: Some(exchange),
+                entry: None,
+                in_flight: None,
+            });
         }
         exchange.set_delivered();
         if frames.iter().all(Frame::is_data) {
             return Ok(Self::whole(concatenate(frames)));
         }
         let begun = Begun { frames, rest: None };
-        Ok(Self { content: Content::Streaming(begun), exchange: None, entry: None })
+        Ok(Self { content: Content::Streaming(begun), exchange: None, entry: None, in_flight: None })
     }
 }
 

@@ -2,7 +2,7 @@
 //! its answer back.
 
 use super::access::Entry;
-use super::body::{self, Outgoing};
+use super::body::{self, InFlight, Outgoing};
 use super::request::{prepare, strip_hop_by_hop};
 use super::response::{self, Answer};
 use crate::config::Settings;
@@ -145,6 +145,7 @@ impl Front {
                 instance: 0,
             })
         });
+        let in_flight = InFlight::new(self.lane.shop().row);
         let answer = match prepare(&mut request, local) {
             Ok(()) => self.call(request, &mut entry).await,
             Err(rejection) => response::rejection(rejection),
@@ -153,7 +154,7 @@ impl Front {
         if let Some(entry) = &mut entry {
             entry.status = answer.status().as_u16();
         }
-        Ok(answer.map(|body| body.log(entry)))
+        Ok(answer.map(|body| body.watch(in_flight, entry)))
     }
 
     async fn call(&self, request: Request<Incoming>, entry: &mut Option<Box<Entry>>) -> Answer {
@@ -175,14 +176,12 @@ impl Front {
         } else {
             body.map_err(Error::from).boxed_unsync()
         };
-        let in_flight = InFlight::new(&self.lane);
         let reply = match self.lane.push(Request::from_parts(parts, body)) {
             Ok(reply) => reply,
             Err(refusal) => return self.refuse(refusal),
         };
         let exchange = reply.exchange().clone();
         let outcome = reply.await;
-        drop(in_flight);
         if let Some(entry) = entry {
             entry.instance = exchange.instance();
         }
@@ -263,20 +262,5 @@ struct Open(Arc<Front>);
 impl Drop for Open {
     fn drop(&mut self) {
         self.0.open.fetch_sub(1, Relaxed);
-    }
-}
-
-struct InFlight<'a>(&'a Lane);
-
-impl<'a> InFlight<'a> {
-    fn new(lane: &'a Lane) -> Self {
-        lane.shop().row.in_flight.fetch_add(1, Relaxed);
-        Self(lane)
-    }
-}
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.shop().row.in_flight.fetch_sub(1, Relaxed);
     }
 }

@@ -195,13 +195,13 @@ impl Limits {
             self.phase = Some(Phase::Stopping);
             self.timer.as_mut().reset((Instant::now() + self.shutdown).into());
         }
-        let (name, limit) = match self.phase {
-            Some(Phase::Starting) => ("startup", self.startup),
-            Some(Phase::Stopping) => ("shutdown", self.shutdown),
+        let (name, limit, option) = match self.phase {
+            Some(Phase::Starting) => ("startup", self.startup, "--timeout-startup"),
+            Some(Phase::Stopping) => ("shutdown", self.shutdown, "--timeout-graceful-shutdown"),
             _ => return,
         };
         if self.timer.as_mut().poll(cx).is_ready() {
-            handle.slice.kill(Why::Limit(format!("{name} took longer than {} s", limit.as_secs_f64())));
+            handle.slice.kill(Why::Limit(format!("{name} took longer than {} s ({option})", limit.as_secs_f64())));
         }
     }
 }

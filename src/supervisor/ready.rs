@@ -13,7 +13,7 @@ pub fn tell(settings: &Settings, plan: &Plan, addresses: &[SocketAddr]) {
     let component = settings.source.name();
     let processes = if workers == 1 { "1 worker".to_owned() } else { format!("{workers} workers") };
     let text = format!(
-        "serving {component} on {}: {handler} handler ({}), lifespan {lifespan}, {processes}, {threads} threads each, isolation {isolation}",
+        "serving {component} on {} with its {handler} handler ({}), lifespan {lifespan}, {processes}, {threads} threads each, isolation {isolation}",
         urls.join(", "),
         plan.interface
     );
