@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 
 /// How often heartbeats are looked at, at least.
 const LOOK: Duration = Duration::from_millis(250);
+/// A pause of the loop that is none of its own making.
+const LATE: Duration = Duration::from_secs(1);
 /// What a worker gets beyond its own limits before it is ended from outside.
 const GRACE: Duration = Duration::from_secs(2);
 /// Processes that a slot may have at a time: one at work, others on their way out.
@@ -40,6 +42,9 @@ pub struct Supervisor {
     slots: Vec<Slot>,
     /// All workers have been ready once.
     served: bool,
+    /// When the loop last ran, and until when heartbeats prove nothing because it ran late itself.
+    looked: Instant,
+    blind_until: Instant,
     ending: Option<Ending>,
 }
 
@@ -64,7 +69,19 @@ impl Supervisor {
     ) -> Result<Self, Failure> {
         let rows = scoreboard::new(settings.workers * ROWS_PER_SLOT)?;
         let slots = (0..settings.workers).map(|_| Slot::due_now()).collect();
-        Ok(Self { settings, roles, signals, sockets, loaded, rows, slots, served: false, ending: None })
+        Ok(Self {
+            settings,
+            roles,
+            signals,
+            sockets,
+            loaded,
+            rows,
+            slots,
+            served: false,
+            looked: Instant::now(),
+            blind_until: Instant::now(),
+            ending: None,
+        })
     }
 
     pub fn run(mut self) -> Result<(), Failure> {
@@ -240,13 +257,13 @@ impl Supervisor {
         match message {
             FromWorker::Ready if matches!(child.state, State::Booting { .. }) => {
                 child.state = State::Ready;
-                let (pid, ms) = (child.pid.as_raw(), child.started.elapsed().as_millis() as u64);
+                let (pid, ms) = (child.pid.as_raw(), child.started.elapsed().as_micros() as f64 / 1000.0);
                 tracing::info!(
                     event = "worker-ready",
                     worker = index,
                     pid,
                     ms,
-                    "worker {index} is ready (process {pid}, {ms} ms)"
+                    "worker {index} is ready (process {pid}, {ms:.1} ms)"
                 );
                 self.release(index);
                 if !self.served && self.slots.iter().all(Slot::is_ready) {
@@ -362,13 +379,20 @@ impl Supervisor {
 
     fn check_children(&mut self) {
         let healthcheck = self.settings.timeout_worker_healthcheck;
+        let now = Instant::now();
+        // If we ourselves were not run for a while, nor were the workers: a machine that was stopped or starved.
+        if now.duration_since(self.looked) > LATE {
+            self.blind_until = now + healthcheck;
+        }
+        self.looked = now;
+        let trust = now >= self.blind_until;
         for index in 0..self.slots.len() {
             let slot = &mut self.slots[index];
             for at in 0..slot.children.len() {
                 let last = at + 1 == slot.children.len();
                 let child = &mut slot.children[at];
                 let was_draining = matches!(child.state, State::Draining { .. });
-                let found = child.check(&self.rows[child.row], healthcheck);
+                let found = child.check(&self.rows[child.row], trust.then_some(healthcheck));
                 if was_draining && child.state == State::Killed {
                     let (worker, pid) = (index, child.pid.as_raw());
                     tracing::warn!(

@@ -76,16 +76,17 @@ impl Child {
         self.ended_for = Some(why);
     }
 
-    /// Enforces the time limit of the state it is in. True if it was found not to be alive just now.
-    pub fn check(&mut self, row: &Row, healthcheck: Duration) -> bool {
+    /// Enforces the time limit of the state it is in. True if it was found not to be alive just now. Without a
+    /// `healthcheck` heartbeats are not looked at.
+    pub fn check(&mut self, row: &Row, healthcheck: Option<Duration>) -> bool {
         let now = Instant::now();
         match self.state {
             State::Booting { deadline } if now >= deadline => {
                 self.abort("it was not ready in time".to_owned());
                 true
             }
-            State::Ready if is_silent(row, healthcheck) => {
-                let seconds = healthcheck.as_secs_f64();
+            State::Ready if healthcheck.is_some_and(|limit| is_silent(row, limit)) => {
+                let seconds = healthcheck.unwrap_or_default().as_secs_f64();
                 self.abort(format!(
                     "it gave no sign of life for {seconds} s: its loop is blocked or the process is stopped"
                 ));
