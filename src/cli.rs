@@ -2,6 +2,7 @@
 //! together is checked in `config`.
 
 use crate::log::{Format, Level};
+use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -123,11 +124,11 @@ pub struct ServeArgs {
     pub log_format: Option<Format>,
 
     /// Log no line per request
-    #[arg(long, env = "WASMSERVE_NO_ACCESS_LOG")]
+    #[arg(long, env = "WASMSERVE_NO_ACCESS_LOG", value_parser = BoolishValueParser::new())]
     pub no_access_log: bool,
 
     /// Add the response header x-wasmserve-instance: worker/instance/generation
-    #[arg(long, env = "WASMSERVE_IDENTIFY")]
+    #[arg(long, env = "WASMSERVE_IDENTIFY", value_parser = BoolishValueParser::new())]
     pub identify: bool,
 
     /// Folder for compiled components [default: $XDG_CACHE_HOME/wasmserve or ~/.cache/wasmserve]

@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, send};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, SFlag, fstat};
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
@@ -69,7 +69,7 @@ pub fn start(level: Level, format: Format) {
         // People read the message, which says it all; the other fields are for programs.
         Format::Text => builder
             .with_target(false)
-            .with_ansi(io::stderr().is_terminal())
+            .with_ansi(wants_color())
             .fmt_fields(debug_fn(|writer, field, value| match field.name() {
                 "message" => write!(writer, "{}", printable(&format!("{value:?}"))),
                 _ => Ok(()),
@@ -78,6 +78,11 @@ pub fn start(level: Level, format: Format) {
         Format::Json => builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
     };
     debug_assert!(started.is_ok(), "the log starts once");
+}
+
+/// Colors are for terminals, unless they are not wanted (https://no-color.org).
+fn wants_color() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// The descriptor that the log writes to: what a forked child must not close.
@@ -103,12 +108,14 @@ pub fn tell_failure(failure: &Failure) {
     }
 }
 
-/// Text that cannot steer a terminal: what guests and components say is shown to people, too.
+/// Text that can neither steer a terminal nor pass for a record of its own: what guests and components say is
+/// shown to people, too. Lines after the first are indented.
 fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
-            '\n' | '\t' => out.push(character),
+            '\n' => out.push_str("\n    "),
+            '\t' => out.push(character),
             _ if character.is_control() => out.extend(character.escape_default()),
             _ => out.push(character),
         }
@@ -128,7 +135,7 @@ struct Stderr {
 }
 
 enum Kind {
-    /// An open file description of our own, so that O_NONBLOCK is not forced on whoever shares stderr.
+    /// A file, or an open file description of our own, so that O_NONBLOCK is not forced on whoever shares stderr.
     NonBlocking,
     Socket,
     /// It could not be opened again (another user's terminal): ask before writing.
@@ -137,6 +144,12 @@ enum Kind {
 
 impl Stderr {
     fn open() -> Self {
+        // A file never blocks, and whoever else writes it shares this place in it.
+        let is_file = fstat(io::stderr())
+            .is_ok_and(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG);
+        if is_file && let Ok(descriptor) = io::stderr().as_fd().try_clone_to_owned() {
+            return Self { descriptor, kind: Kind::NonBlocking };
+        }
         let flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
         match open("/proc/self/fd/2", flags, Mode::empty()) {
             Ok(descriptor) => {

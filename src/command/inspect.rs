@@ -3,6 +3,7 @@
 //! Everything but `run`, which reads the file, keeps to texts.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -25,11 +26,9 @@ pub fn run(path: &Path, as_json: bool) -> Result<(), Failure> {
     let size = bytes.len() as u64;
     let report = inspect::to_binary(bytes).and_then(|binary| inspect::inspect(&binary));
     let report = report.map_err(|error| Failure::new(Exit::Load, format!("{name}: {error}")))?;
-    if as_json {
-        println!("{:#}", json(&report, &name, size));
-    } else {
-        print!("{}", text(&report, &name, size));
-    }
+    let shown = if as_json { format!("{:#}\n", json(&report, &name, size)) } else { text(&report, &name, size) };
+    // Whoever reads may have seen enough, as head(1) has.
+    let _ = std::io::stdout().write_all(shown.as_bytes());
     Ok(())
 }
 

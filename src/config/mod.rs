@@ -160,6 +160,9 @@ impl Source {
 pub fn read_component(path: &Path) -> Result<Vec<u8>, Failure> {
     let failure = |what: String| Failure::new(Exit::Load, format!("{}: {what}", path.display()));
     let mut file = File::open(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound if path == "demo" => failure(
+            "there is no such file; the built-in demo takes its options after its name: wasmserve demo …".into(),
+        ),
         ErrorKind::NotFound => failure("there is no such file: check the path".to_owned()),
         _ => failure(format!("cannot be opened: {error}")),
     })?;

@@ -98,6 +98,7 @@ impl Supervisor {
             if let Some(ending) = &self.ending
                 && self.slots.iter().all(|slot| slot.children.is_empty())
             {
+                tracing::info!(event = "stopped", "every worker has ended");
                 return match &ending.result {
                     Ok(()) => Ok(()),
                     Err(failure) => Err(Failure::new(failure.exit, failure.message.clone())),
@@ -206,7 +207,8 @@ impl Supervisor {
                 self.end(Ok(()));
                 self.kill_all("the supervisor was told to end at once");
             }
-            _ => {}
+            Signal::SIGCHLD => {}
+            other => tracing::info!(event = "signal", "{other} has no meaning yet"),
         }
     }
 

@@ -21,6 +21,7 @@ mod loading;
 mod logging;
 mod offload;
 mod queue;
+mod request_cost;
 mod request_head;
 mod response_framing;
 mod serving;
