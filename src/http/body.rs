@@ -140,6 +140,9 @@ impl Outgoing {
     /// Takes what the guest produces at once: a body that is complete then goes out with its head in one write
     /// and gets a Content-Length. An error means that the guest ended before anything was sent.
     pub async fn collect(mut body: WasiBody, exchange: Arc<Exchange>) -> Result<Self, Error> {
+        // The client may leave while this waits.
+        let mut waiting = Self::whole(Bytes::new());
+        waiting.exchange = Some(exchange.clone());
         let mut frames = VecDeque::new();
         let mut length = 0;
         let complete = poll_fn(|cx| {
@@ -158,7 +161,9 @@ impl Outgoing {
             }
             Poll::Ready(Ok(false))
         });
-        if !complete.await? {
+        let complete = complete.await;
+        waiting.exchange = None;
+        if !complete? {
             let begun = Begun { frames, rest: Some(body) };
             return Ok(Self {
                 content: Content::Streaming(begun),

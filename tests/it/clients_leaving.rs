@@ -4,7 +4,7 @@
 use std::io::Read;
 use std::time::Duration;
 
-use crate::support::{Connection, Server, TESTBEDS, eventually, request};
+use crate::support::{Connection, Server, TESTBEDS, eventually, parallel, request, timed};
 
 fn start(guest: &str) -> Server {
     let options = ["--instances", "1", "--concurrency", "1", "--queue", "1", "--identify"];
@@ -161,4 +161,24 @@ fn an_endless_response_ends_when_its_client_has_gone() {
         }
         assert!(worker.runs());
     }
+}
+
+#[test]
+fn clients_that_leave_at_any_moment_leave_no_place_taken() {
+    let options = ["--concurrency", "4", "--no-access-log"];
+    let server = Server::start("testbed-async", &options);
+    parallel(4, |client| {
+        for n in 0..50 {
+            let mut leaving = server.connect();
+            let target =
+                ["/hello", "/stream?chunks=3&bytes=10&ms=1", "/sleep?ms=1", "/big?bytes=100000"][(client + n) % 4];
+            leaving.write(request("GET", target, &[], b""));
+            if n % 2 == 0 {
+                leaving.receive_head();
+            }
+            leaving.reset();
+        }
+    });
+    let (_, took) = timed(|| parallel(4, |_| assert_eq!(server.get("/sleep?ms=500").text(), "slept")));
+    assert!(took < Duration::from_millis(1500), "one after the other they would take two seconds: {took:?}");
 }
