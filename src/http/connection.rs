@@ -212,7 +212,8 @@ impl Front {
                 return self.refuse(refusal);
             }
         };
-        strip_connection_fields(&mut parts.headers);
+        // A guest may not say how the connection goes on.
+        strip_hop_by_hop(&mut parts.headers);
         match Outgoing::collect(body, exchange.clone()).await {
             Ok(body) if head_only => {
                 // The length that a GET would have had (RFC 9110 section 9.3.2), where it is known.
@@ -244,15 +245,6 @@ impl Front {
             );
         }
         answer
-    }
-}
-
-/// A guest may not say how the connection goes on; announcing trailers is its business.
-fn strip_connection_fields(headers: &mut http::HeaderMap) {
-    let trailer = headers.remove(http::header::TRAILER);
-    strip_hop_by_hop(headers);
-    if let Some(trailer) = trailer {
-        headers.insert(http::header::TRAILER, trailer);
     }
 }
 

@@ -17,13 +17,13 @@ fn bad(reason: &'static str) -> Rejection {
     Rejection { status: StatusCode::BAD_REQUEST, reason }
 }
 
-/// Fields of one connection only (RFC 9110 section 7.6.1), besides those that Connection names.
-static HOP_BY_HOP: [HeaderName; 7] = [
+/// Fields of one connection only (RFC 9110 section 7.6.1), besides those that Connection names and, in requests,
+/// Trailer.
+static HOP_BY_HOP: [HeaderName; 6] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
     TE,
-    TRAILER,
     TRANSFER_ENCODING,
     UPGRADE,
 ];
@@ -42,6 +42,8 @@ pub fn prepare<B>(request: &mut http::Request<B>, local: SocketAddr) -> Result<(
     parts.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
     *request.uri_mut() = Uri::from_parts(parts).map_err(|_| bad("the request target is invalid"))?;
     strip_hop_by_hop(request.headers_mut());
+    // What it announces is between the client and us; a guest's own announcement is passed on.
+    request.headers_mut().remove(TRAILER);
     Ok(())
 }
 

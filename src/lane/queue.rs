@@ -5,7 +5,7 @@
 //! is made only when a request is left that none of the others will take.
 
 use super::actor::{self, Handle};
-use super::exchange::{Exchange, Outcome, Refusal, Reply};
+use super::exchange::{Exchange, Refusal, Reply};
 use super::pool::Pool;
 use super::slice::Ticker;
 use crate::config::{Plan, Settings};
@@ -302,10 +302,5 @@ impl Lane {
             }
             ended.await;
         }
-    }
-
-    /// For tests and benches of the lane itself: a request straight to its answer.
-    pub async fn call(&self, request: http::Request<WasiBody>) -> Outcome {
-        self.push(request)?.await
     }
 }

@@ -44,12 +44,6 @@ pub fn inherited(fd: RawFd) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
-/// Ignores a signal from now on.
-pub fn ignore_signal(signal: nix::sys::signal::Signal) {
-    // SAFETY: SIG_IGN installs no handler, so nothing runs at a signal.
-    let _ = unsafe { nix::sys::signal::signal(signal, nix::sys::signal::SigHandler::SigIgn) };
-}
-
 /// Makes the calling thread yield the processor to others of this user: guests that compute must not delay
 /// the loop that accepts, reads and writes.
 pub fn lower_thread_priority(nice: i32) {
