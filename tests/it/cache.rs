@@ -5,6 +5,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use crate::support::{Server, Wasmserve, code_to_compile, guest, sync_app, timed, with, write_component};
@@ -63,11 +64,16 @@ fn the_second_start_compiles_nothing_and_takes_well_under_100_ms() {
 #[test]
 fn a_long_compilation_is_one_line_in_the_log_and_a_short_one_is_none() {
     let cache = TempDir::new().unwrap();
-    // Slower than half a second on any machine that this runs on.
     let text = with(&sync_app(), &code_to_compile(400_000));
     let component = write_component(cache.path(), "larger.wasm", wat::parse_str(text).unwrap());
     let lines = |server: &Server| server.count(|r| r.message().to_lowercase().contains("compil"));
-    assert_eq!(lines(&serving(&component, cache.path()).start()), 1);
+
+    let first = serving(&component, cache.path()).launch();
+    let compiler = first.hold_compiler();
+    first.wait_for("a compilation that takes long", |r| r.is_event("compiling"));
+    compiler.signal(Signal::SIGCONT);
+    first.wait_for("readiness", |r| r.is_event("ready"));
+    assert_eq!(lines(&first), 1);
     assert_eq!(lines(&serving(&component, cache.path()).start()), 0);
 }
 

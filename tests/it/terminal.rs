@@ -1,5 +1,6 @@
 //! What a person at a terminal sees.
 
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use crate::support::{Server, TESTBEDS, Wasmserve, code_to_compile, sync_app, with, write_component};
@@ -23,11 +24,12 @@ fn a_long_compilation_shows_that_it_goes_on() {
     let component = write_component(folder.path(), "large.wasm", wat::parse_str(text).unwrap());
     let command = || Wasmserve::serving(&component, &[]).env("WASMSERVE_CACHE_DIR", folder.path());
 
-    let first = seen(&command().start_on_terminal());
-    let (progress, _) = first.split_once("http://").unwrap();
-    assert!(progress.to_lowercase().contains("compil"), "{first:?}");
-    let second = seen(&command().start_on_terminal());
-    assert!(!second.to_lowercase().contains("compil"), "{second:?}");
+    let first = command().launch_on_terminal();
+    let compiler = first.hold_compiler();
+    first.wait_for_unfinished("compiling");
+    compiler.signal(Signal::SIGCONT);
+    first.wait_for_url();
+    assert!(!seen(&command().start_on_terminal()).contains("compiling"));
 }
 
 #[test]

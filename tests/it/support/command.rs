@@ -93,16 +93,21 @@ impl Wasmserve {
 
     /// The same on a terminal, which has a log for people unasked.
     #[track_caller]
-    pub fn start_on_terminal(mut self) -> Server {
+    pub fn start_on_terminal(self) -> Server {
+        let mut server = self.launch_on_terminal();
+        server.url = server.wait_for_url();
+        server
+    }
+
+    /// The same without waiting for anything.
+    pub fn launch_on_terminal(mut self) -> Server {
         let terminal = openpty(None, None).expect("a terminal");
         self.command.args(["--port", "0"]).stdout(Stdio::null()).stderr(terminal.slave);
         let child = self.command.args(&self.args).spawn().expect("the executable starts");
         // Our copies of its end of the terminal go with the command.
         let name = self.args.join(" ");
         drop(self);
-        let mut server = Server::new(name, child, Log::collect(File::from(terminal.master)));
-        server.url = server.wait_for_url();
-        server
+        Server::new(name, child, Log::collect(File::from(terminal.master)))
     }
 
     /// Starts without waiting for anything.

@@ -70,6 +70,8 @@ impl Record {
 #[derive(Default)]
 struct State {
     records: Vec<Record>,
+    /// What has come of the line that goes on: on a terminal, what moves in it.
+    unfinished: String,
     closed: bool,
     paused: bool,
     /// Ends the collecting thread, which closes our end of the pipe.
@@ -94,8 +96,11 @@ impl Log {
         let (state, changed) = &*self.shared;
         let mut line = Vec::new();
         loop {
-            line.clear();
-            let length = source.read_until(b'\n', &mut line).unwrap_or(0);
+            let part = source.fill_buf().unwrap_or_default();
+            let end = part.iter().position(|byte| *byte == b'\n');
+            let length = end.map_or(part.len(), |end| end + 1);
+            line.extend_from_slice(&part[..length]);
+            source.consume(length);
             let mut state = changed.wait_while(state.lock().unwrap(), |state| state.paused).unwrap();
             if length == 0 || state.abandoned {
                 state.closed = true;
@@ -103,9 +108,15 @@ impl Log {
                 return;
             }
             let text = String::from_utf8_lossy(&line);
-            let text = text.strip_suffix('\n').unwrap_or(&text);
-            let text = text.strip_suffix('\r').unwrap_or(text);
-            state.records.push(Record::parse(text.to_owned()));
+            if end.is_some() {
+                let text = text.strip_suffix('\n').unwrap_or(&text);
+                let text = text.strip_suffix('\r').unwrap_or(text);
+                state.records.push(Record::parse(text.to_owned()));
+                state.unfinished.clear();
+                line.clear();
+            } else {
+                state.unfinished = text.into_owned();
+            }
             changed.notify_all();
         }
     }
@@ -177,6 +188,17 @@ impl Log {
             }
             state = changed.wait_timeout(state, left).unwrap().0;
         }
+    }
+
+    /// Waits for text in a line that has no end yet.
+    #[track_caller]
+    pub fn wait_for_unfinished(&self, text: &str) {
+        let (state, changed) = &*self.shared;
+        let waits = |state: &mut State| !state.unfinished.contains(text) && !state.closed;
+        let (state, _) = changed.wait_timeout_while(state.lock().unwrap(), PATIENCE, waits).unwrap();
+        let found = state.unfinished.contains(text);
+        drop(state);
+        assert!(found, "no line that goes on with {text:?}\nlog:\n{self}");
     }
 
     /// Waits until `count` records match.

@@ -70,6 +70,14 @@ impl Server {
         self.supervisor().signal(signal);
     }
 
+    /// Stops the compiler process of a server that was just launched, so that the compilation takes long anywhere.
+    #[track_caller]
+    pub fn hold_compiler(&self) -> Process {
+        let compiler = eventually("a compiler process", || self.supervisor().children().first().copied());
+        compiler.signal(Signal::SIGSTOP);
+        compiler
+    }
+
     /// The process that serves a slot now.
     #[track_caller]
     pub fn worker(&self, slot: u64) -> Process {
