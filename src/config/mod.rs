@@ -61,6 +61,8 @@ pub struct Settings {
 pub struct Plan {
     /// Whether the handler is asynchronous (`wasi:http` 0.3).
     pub is_async: bool,
+    /// Whether the engine needs support for concurrency, as every asynchronous handler does.
+    pub concurrent: bool,
     /// The handler's interface with its version.
     pub interface: String,
     /// The exported interface whose `startup` and `shutdown` are called, if they are.

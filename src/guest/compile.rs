@@ -19,10 +19,10 @@ pub fn compile(bytes: Vec<u8>, artefact: &mut File) -> Result<Report, String> {
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     let binary = inspect::to_binary(bytes).map_err(|error| error.to_string())?;
     let report = inspect::inspect(&binary).map_err(|error| error.to_string())?;
-    let engine = engine::for_compiling().map_err(|error| format!("{error:#}"))?;
+    let engine = engine::for_compiling(report.concurrent).map_err(|error| format!("{error:#}"))?;
     let code = engine.precompile_component(&binary).map_err(|error| format!("it does not compile: {error:#}"))?;
     artefact.write_all(&code).map_err(|error| format!("its machine code cannot be kept: {error}"))?;
     let component = sys::map_component(&engine, artefact).map_err(|error| format!("{error:#}"))?;
-    template::check_links(&engine, &component).map_err(|error| format!("{error:#}"))?;
+    template::check_links(&engine, &component, report.concurrent).map_err(|error| format!("{error:#}"))?;
     Ok(report)
 }

@@ -2,28 +2,32 @@
 
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, ResourcesRequired, Result};
 
-/// The settings that shape machine code. Whatever changes here changes `key`.
-fn config() -> Config {
+/// The settings that shape machine code. Whatever changes here changes `key`. An engine without support for
+/// concurrency spares each call, of the guest and of the host, the bookkeeping of tasks.
+fn config(concurrent: bool) -> Config {
     let mut config = Config::new();
     // The only way to interrupt a guest that computes: see `lane::offload`.
     config.epoch_interruption(true);
-    config.wasm_component_model_async(true);
+    config.concurrency_support(concurrent);
+    if concurrent {
+        config.wasm_component_model_async(true);
+    }
     config
 }
 
 /// The engine of the compiler process.
-pub fn for_compiling() -> Result<Engine> {
-    Engine::new(&config())
+pub fn for_compiling(concurrent: bool) -> Result<Engine> {
+    Engine::new(&config(concurrent))
 }
 
 /// The engine of a worker: it maps machine code and never compiles.
-pub fn for_running() -> Result<Engine> {
-    Engine::new(&config())
+pub fn for_running(concurrent: bool) -> Result<Engine> {
+    Engine::new(&config(concurrent))
 }
 
 /// The engine of a worker that makes an instance for each request: their memories, tables and stacks come from
 /// a pool, which saves the system calls that would map and unmap them each time.
-pub fn for_fresh_instances(instances: usize, needs: &ResourcesRequired) -> Result<Engine> {
+pub fn for_fresh_instances(concurrent: bool, instances: usize, needs: &ResourcesRequired) -> Result<Engine> {
     let instances = instances as u32;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
@@ -42,7 +46,7 @@ pub fn for_fresh_instances(instances: usize, needs: &ResourcesRequired) -> Resul
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(KEEP_RESIDENT)
         .async_stack_keep_resident(KEEP_RESIDENT);
-    let mut config = config();
+    let mut config = config(concurrent);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     Engine::new(&config)
 }
@@ -61,7 +65,9 @@ pub fn key(component: &[u8]) -> Result<String> {
     let mut hasher = blake3::Hasher::new();
     hasher.update(env!("CARGO_PKG_VERSION").as_bytes());
     let mut settings = Collect(blake3::Hasher::new());
-    std::hash::Hash::hash(&for_compiling()?.precompile_compatibility_hash(), &mut settings);
+    for concurrent in [false, true] {
+        std::hash::Hash::hash(&for_compiling(concurrent)?.precompile_compatibility_hash(), &mut settings);
+    }
     hasher.update(settings.0.finalize().as_bytes());
     hasher.update(component);
     Ok(hasher.finalize().to_hex().to_string())

@@ -28,6 +28,8 @@ pub struct Report {
     pub handler: Handler,
     /// The kind of lifespan interface it exports, if it does.
     pub lifespan: Option<Lifespan>,
+    /// Whether it uses the component model's async features or imports WASI 0.3.
+    pub concurrent: bool,
     /// Why an instance can serve a single request only, if it is known that it can.
     pub serves_once: Option<String>,
     pub imports: Vec<Import>,
@@ -110,7 +112,10 @@ pub fn inspect(bytes: &[u8]) -> Result<Report, InspectError> {
         )?;
     let anatomy = Anatomy::of(bytes).map_err(|error| InspectError::corrupt(&error))?;
     let handler = handler(&anatomy.exports)?;
+    let concurrent = Validator::new_with_features(WasmFeatures::all() - CONCURRENCY).validate_all(bytes).is_err()
+        || anatomy.imports.iter().any(|(name, _)| imports_0_3(name));
     Ok(Report {
+        concurrent,
         lifespan: lifespan(&anatomy.exports, handler.kind),
         handler,
         serves_once: anatomy.serves_once(),
@@ -119,6 +124,19 @@ pub fn inspect(bytes: &[u8]) -> Result<Report, InspectError> {
         producers: anatomy.producers,
         sizes: anatomy.sizes,
     })
+}
+
+/// What needs an engine with support for concurrency.
+const CONCURRENCY: WasmFeatures = WasmFeatures::CM_ASYNC
+    .union(WasmFeatures::CM_ASYNC_STACKFUL)
+    .union(WasmFeatures::CM_MORE_ASYNC_BUILTINS)
+    .union(WasmFeatures::CM_THREADING)
+    .union(WasmFeatures::CM_ERROR_CONTEXT);
+
+fn imports_0_3(name: &str) -> bool {
+    let (_, version) = provided::split(name);
+    let wanted = version.and_then(|text| Version::parse(text).ok());
+    name.starts_with("wasi:") && wanted.is_some_and(|wanted| provided::compatible(&wanted, provided::WASI_0_3))
 }
 
 fn check_header(bytes: &[u8]) -> Result<(), InspectError> {

@@ -26,6 +26,7 @@ pub fn plan(settings: &Settings, report: &Report) -> Result<Plan, Failure> {
     let alone = fresh || !is_async;
     Ok(Plan {
         is_async,
+        concurrent: report.concurrent,
         interface: report.handler.interface.clone(),
         lifespan: interface(report).filter(|_| settings.lifespan != Lifespan::Off),
         fresh,

@@ -8,7 +8,7 @@ use crate::sys;
 use std::fs::File;
 use std::sync::Arc;
 use wasmtime::component::{
-    Accessor, Component, ComponentExportIndex, Instance as Exports, InstancePre, Linker, Resource, TypedFunc,
+    Component, ComponentExportIndex, Instance as Exports, InstancePre, Linker, Resource, TypedFunc,
 };
 use wasmtime::{Engine, Result, Store, UpdateDeadline, format_err};
 use wasmtime_wasi_http::p2::types::{HostIncomingRequest, HostResponseOutparam};
@@ -57,23 +57,25 @@ const LARGE: u64 = 8 << 20;
 /// More instances than this would take too much address space for a pool (some gigabytes each).
 const MOST_POOLED: usize = 1000;
 
-fn linker(engine: &Engine) -> Result<Linker<State>> {
+fn linker(engine: &Engine, concurrent: bool) -> Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    wasmtime_wasi::p3::add_to_linker(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
-    wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+    if concurrent {
+        wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+        wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+    }
     Ok(linker)
 }
 
 /// Whether everything that the component imports is there, with the types it expects.
-pub fn check_links(engine: &Engine, component: &Component) -> Result<()> {
-    linker(engine)?.instantiate_pre(component).map(drop)
+pub fn check_links(engine: &Engine, component: &Component, concurrent: bool) -> Result<()> {
+    linker(engine, concurrent)?.instantiate_pre(component).map(drop)
 }
 
 /// Maps the code with the engine that suits the plan.
 fn map(plan: &Plan, artefact: &File) -> Result<(Engine, Component)> {
-    let engine = engine::for_running()?;
+    let engine = engine::for_running(plan.concurrent)?;
     let component = sys::map_component(&engine, artefact)?;
     if !plan.fresh || plan.instances > MOST_POOLED {
         return Ok((engine, component));
@@ -82,7 +84,7 @@ fn map(plan: &Plan, artefact: &File) -> Result<(Engine, Component)> {
         return Ok((engine, component));
     };
     // What does not fit a pool still runs without one.
-    match engine::for_fresh_instances(plan.instances, &needs) {
+    match engine::for_fresh_instances(plan.concurrent, plan.instances, &needs) {
         Ok(pooled) => {
             let component = sys::map_component(&pooled, artefact)?;
             Ok((pooled, component))
@@ -111,7 +113,7 @@ impl Template {
                 Some((startup, function(interface, "shutdown").ok_or_else(missing)?))
             }
         };
-        let pre = linker(&engine)?.instantiate_pre(&component)?;
+        let pre = linker(&engine, plan.concurrent)?.instantiate_pre(&component)?;
         let large = artefact.metadata().is_ok_and(|metadata| metadata.len() >= LARGE);
         Ok(Self { engine, pre, is_async: plan.is_async, handle, lifespan, settings, large })
     }
@@ -155,11 +157,11 @@ impl Template {
 
 impl Lifespan {
     /// Calls `startup`; the inner error is the guest's own message.
-    pub async fn startup(&self, accessor: &Accessor<State>) -> Result<std::result::Result<(), String>> {
-        Ok(self.startup.call_concurrent(accessor, ()).await?.0)
+    pub async fn startup(&self, store: &mut Store<State>) -> Result<std::result::Result<(), String>> {
+        Ok(self.startup.call_async(store, ()).await?.0)
     }
 
-    pub async fn shutdown(&self, accessor: &Accessor<State>) -> Result<()> {
-        self.shutdown.call_concurrent(accessor, ()).await
+    pub async fn shutdown(&self, store: &mut Store<State>) -> Result<()> {
+        self.shutdown.call_async(store, ()).await
     }
 }

@@ -4,7 +4,7 @@
 use super::call;
 use super::exchange::{Exchange, Refusal};
 use super::offload::{Ended, Offloaded};
-use super::queue::{Lane, StartError};
+use super::queue::{Job, Lane, StartError};
 use super::slice::{Slice, Why};
 use crate::cli::Offload;
 use crate::guest::state::{Place, State};
@@ -19,8 +19,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
-use wasmtime::Result;
 use wasmtime::component::Accessor;
+use wasmtime::{Result, Store};
 
 /// An actor takes further requests in one poll for at most this long, then lets others of the loop go first.
 const TURN: Duration = Duration::from_micros(500);
@@ -30,6 +30,9 @@ pub struct Handle {
     pub waker: AtomicWaker,
     /// Told to take a request and not polled since.
     pub woken: AtomicBool,
+    /// On the queue's list of those that want a request, where neither a request nor the end of the lane can come
+    /// without taking it off.
+    pub waiting: AtomicBool,
     slice: Arc<Slice>,
     phase: AtomicU8,
     served: AtomicU64,
@@ -100,6 +103,7 @@ pub async fn live(lane: Lane, instance: u64, told: Option<oneshot::Sender<Result
     let handle = Arc::new(Handle {
         waker: AtomicWaker::new(),
         woken: AtomicBool::new(false),
+        waiting: AtomicBool::new(false),
         slice: slice.clone(),
         phase: AtomicU8::new(Phase::Starting as u8),
         served: AtomicU64::new(0),
@@ -284,12 +288,7 @@ async fn run(lane: Lane, handle: Arc<Handle>) -> End {
         Err(error) => return End::Unusable(error),
     };
     let Instance { mut store, handle: function, lifespan } = instance;
-    let end =
-        store.run_concurrent(async |accessor| live_through(accessor, &lane, &handle, function, lifespan).await).await;
-    let end = match end {
-        Ok(Ok(end)) => end,
-        Ok(Err(error)) | Err(error) => End::Trapped(error),
-    };
+    let end = live_through(&mut store, &lane, &handle, function, lifespan).await.unwrap_or_else(End::Trapped);
     if let End::Trapped(error) = &end {
         // Before the store goes, and with it the bodies: one that just stops would look complete.
         handle.abort_all(&Refusal::Died(describe(error).into()));
@@ -301,39 +300,71 @@ async fn run(lane: Lane, handle: Arc<Handle>) -> End {
 }
 
 async fn live_through(
-    accessor: &Accessor<State>,
+    store: &mut Store<State>,
     lane: &Lane,
     handle: &Arc<Handle>,
     function: template::Handle,
     lifespan: Option<template::Lifespan>,
 ) -> Result<End> {
     if let Some(lifespan) = lifespan
-        && let Err(message) = lifespan.startup(accessor).await?
+        && let Err(message) = lifespan.startup(store).await?
     {
         return Ok(End::StartupFailed(message));
     }
     lane.started();
     handle.enter(Phase::Serving);
-    serve(accessor, lane, handle, function).await?;
+    match function {
+        template::Handle::Sync(function) => serve_in_turn(store, lane, handle, function).await?,
+        template::Handle::Async(function) => {
+            store.run_concurrent(async |accessor| serve_at_once(accessor, lane, handle, function).await).await??
+        }
+    }
     handle.enter(Phase::Stopping);
     if let Some(lifespan) = lifespan {
-        lifespan.shutdown(accessor).await?;
+        lifespan.shutdown(store).await?;
     }
     Ok(End::Retired)
 }
 
-/// Takes and drives requests until the instance is to retire and nothing is left of them.
-async fn serve(
+/// Takes requests one after the other until the instance is to retire.
+async fn serve_in_turn(
+    store: &mut Store<State>,
+    lane: &Lane,
+    handle: &Arc<Handle>,
+    function: template::HandleSync,
+) -> Result<()> {
+    let always_pool = lane.shop().settings.offload == Offload::Always;
+    loop {
+        let job = poll_fn(|_| match is_to_retire(lane, handle) {
+            true => Poll::Ready(None),
+            false => take(lane, handle, always_pool).map_or(Poll::Pending, |job| Poll::Ready(Some(job))),
+        });
+        let Some(job) = job.await else {
+            return Ok(());
+        };
+        call::call_sync(store, function, job).await?;
+        handle.with_in_flight(Vec::clear);
+    }
+}
+
+/// Takes and drives several requests at once until the instance is to retire and nothing is left of them.
+async fn serve_at_once(
     accessor: &Accessor<State>,
     lane: &Lane,
     handle: &Arc<Handle>,
-    function: template::Handle,
+    function: template::HandleAsync,
 ) -> Result<()> {
-    let shop = lane.shop();
-    let plan = &shop.plan;
-    let always_pool = shop.settings.offload == Offload::Always && !plan.is_async;
-    let most = if plan.fresh { 1 } else { u64::MAX };
-    let callee = call::callee(&function);
+    let concurrency = lane.shop().plan.concurrency;
+    let watch = |cx: &Context<'_>| {
+        handle.with_in_flight(|list| list.iter().for_each(|exchange| exchange.watcher.register(cx.waker())));
+    };
+    // Those that are finished go from the list; whether as many are left as there may be.
+    let is_full = || {
+        handle.with_in_flight(|list| {
+            list.retain(|exchange| !exchange.is_finished());
+            list.len() >= concurrency
+        })
+    };
     let mut calls = FuturesUnordered::new();
     poll_fn(|cx| {
         loop {
@@ -342,67 +373,72 @@ async fn serve(
                     return Poll::Ready(Err(error));
                 }
             }
-            let in_flight = handle.with_in_flight(|list| {
-                list.retain(|exchange: &Arc<Exchange>| !exchange.is_finished(plan.is_async));
-                list.len()
-            });
-            let retiring = handle.served.load(Relaxed) >= most || (lane.is_empty() && lane.is_draining());
-            if retiring {
-                handle.with_in_flight(|list| list.iter().for_each(|exchange| exchange.watcher.register(cx.waker())));
-                let done = calls.is_empty()
-                    && handle.with_in_flight(|list| list.iter().all(|exchange| exchange.is_finished(plan.is_async)));
+            // wasmtime polls this after each piece of work, many times for a request.
+            if handle.waiting.load(Relaxed) {
+                return Poll::Pending;
+            }
+            if is_to_retire(lane, handle) {
+                watch(cx);
+                let done = calls.is_empty() && handle.with_in_flight(|list| list.iter().all(|one| one.is_finished()));
                 return if done && accessor.poll_no_interesting_tasks(cx).is_ready() {
                     Poll::Ready(Ok(()))
                 } else {
                     Poll::Pending
                 };
             }
-            if in_flight >= plan.concurrency {
-                if plan.is_async {
-                    handle
-                        .with_in_flight(|list| list.iter().for_each(|exchange| exchange.watcher.register(cx.waker())));
-                    if handle.with_in_flight(|list| list.iter().any(|exchange| exchange.is_finished(true))) {
-                        continue;
-                    }
+            if is_full() {
+                watch(cx);
+                // One may have finished before it was watched.
+                if is_full() {
+                    return Poll::Pending;
                 }
-                return Poll::Pending;
             }
             // Without others beside it, a request ends with the guest's work after the response.
-            let alone = plan.is_async && plan.concurrency == 1 && handle.served.load(Relaxed) > 0;
+            let alone = concurrency == 1 && handle.served.load(Relaxed) > 0;
             if alone && accessor.poll_no_interesting_tasks(cx).is_pending() {
                 return Poll::Pending;
             }
-            if accessor.poll_ready_for_concurrent_call(callee, cx).is_pending() {
+            if accessor.poll_ready_for_concurrent_call(*function.func(), cx).is_pending() {
                 return Poll::Pending;
             }
-            let on_loop = handle.slice.is_on_loop();
-            let job = match (on_loop, always_pool) {
-                (true, true) if !lane.is_empty() => {
-                    handle.slice.ask_for_pool();
-                    return Poll::Pending;
-                }
-                (true, _) if !lane.is_empty() && handle.slice.turn_lasted(TURN) => {
-                    lane.yield_now(handle);
-                    return Poll::Pending;
-                }
-                (true, _) => lane.pop(handle),
-                (false, true) => lane.pop_now(),
-                // Back on the loop it is polled again.
-                (false, false) => None,
-            };
-            let Some(job) = job else {
-                return Poll::Pending;
-            };
-            if on_loop {
-                handle.slice.begin_next();
+            match take(lane, handle, false) {
+                Some(job) => calls.push(call::call_async(accessor, function, job)),
+                None => return Poll::Pending,
             }
-            handle.served.fetch_add(1, Relaxed);
-            job.exchange.taken_by(handle.place.instance, plan.fresh.then(|| handle.clone()));
-            handle.with_in_flight(|list| list.push(job.exchange.clone()));
-            calls.push(call::call(accessor, function, job));
         }
     })
     .await
+}
+
+fn is_to_retire(lane: &Lane, handle: &Handle) -> bool {
+    let most = if lane.shop().plan.fresh { 1 } else { u64::MAX };
+    handle.served.load(Relaxed) >= most || (lane.is_empty() && lane.is_draining())
+}
+
+/// Takes the next request, where that may be done now; if not, the actor is polled again when it may.
+fn take(lane: &Lane, handle: &Arc<Handle>, always_pool: bool) -> Option<Job> {
+    let on_loop = handle.slice.is_on_loop();
+    let job = match (on_loop, always_pool) {
+        (true, true) if !lane.is_empty() => {
+            handle.slice.ask_for_pool();
+            None
+        }
+        (true, _) if !lane.is_empty() && handle.slice.turn_lasted(TURN) => {
+            lane.yield_now(handle);
+            None
+        }
+        (true, _) => lane.pop(handle),
+        (false, true) => lane.pop_now(),
+        // Back on the loop it is polled again.
+        (false, false) => None,
+    }?;
+    if on_loop {
+        handle.slice.begin_next();
+    }
+    handle.served.fetch_add(1, Relaxed);
+    job.exchange.taken_by(handle.place.instance, lane.shop().plan.fresh.then(|| handle.clone()));
+    handle.with_in_flight(|list| list.push(job.exchange.clone()));
+    Some(job)
 }
 
 /// Goes on in the pool: for work that cannot be interrupted.

@@ -139,10 +139,9 @@ impl Exchange {
         self.returned.store(true, Relaxed);
     }
 
-    /// Whether the instance has nothing more to do for it: its call is over and, where the guest produces
-    /// bodies after that (0.3), the response's body has been passed on too.
-    pub fn is_finished(&self, body_follows: bool) -> bool {
-        self.returned.load(Relaxed) && (!body_follows || self.delivered.load(Relaxed))
+    /// Whether an asynchronous call is over and the body that its guest goes on producing has been passed on too.
+    pub fn is_finished(&self) -> bool {
+        self.returned.load(Relaxed) && self.delivered.load(Relaxed)
     }
 
     /// The body has been passed on to its end, or was given up.

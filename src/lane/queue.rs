@@ -75,6 +75,13 @@ struct Inner {
     failing_until: Option<Instant>,
 }
 
+impl Inner {
+    fn stop_waiting(&mut self, handle: &Arc<Handle>) {
+        self.waiting.retain(|waiting| !Arc::ptr_eq(waiting, handle));
+        handle.waiting.store(false, Relaxed);
+    }
+}
+
 /// How long a request waits for instances that are busy before a further one is made.
 const PATIENCE: Duration = Duration::from_millis(1);
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
@@ -120,6 +127,7 @@ impl Lane {
         inner.queue.push_back(Job { request, exchange: exchange.clone() });
         self.publish(&inner);
         if let Some(handle) = inner.waiting.pop() {
+            handle.waiting.store(false, Relaxed);
             self.wake(&mut inner, &handle);
         } else {
             self.grow(&mut inner);
@@ -185,7 +193,7 @@ impl Lane {
         let job = inner.queue.pop_front();
         if job.is_some() {
             self.publish(&inner);
-        } else if !inner.waiting.iter().any(|waiting| Arc::ptr_eq(waiting, handle)) {
+        } else if !handle.waiting.swap(true, Relaxed) {
             inner.waiting.push(handle.clone());
         }
         job
@@ -230,7 +238,9 @@ impl Lane {
 
     /// An actor's guest computes: until it is back, others have to take what comes.
     pub fn leave(&self, handle: &Arc<Handle>) {
-        self.lock().waiting.retain(|waiting| !Arc::ptr_eq(waiting, handle));
+        if handle.waiting.load(Relaxed) {
+            self.lock().stop_waiting(handle);
+        }
     }
 
     pub fn started(&self) {
@@ -244,7 +254,7 @@ impl Lane {
     pub fn ended(&self, handle: &Arc<Handle>, failed: bool) {
         let mut inner = self.lock();
         inner.alive -= 1;
-        inner.waiting.retain(|waiting| !Arc::ptr_eq(waiting, handle));
+        inner.stop_waiting(handle);
         if handle.woken.swap(false, Relaxed) {
             inner.woken -= 1;
         }
@@ -292,6 +302,7 @@ impl Lane {
             let mut inner = self.lock();
             inner.draining = true;
             for handle in std::mem::take(&mut inner.waiting) {
+                handle.waiting.store(false, Relaxed);
                 handle.waker.wake();
             }
         }
