@@ -1,6 +1,7 @@
 //! The only room with `unsafe`: the few calls for which neither the standard library nor nix has a safe form.
 #![allow(unsafe_code)]
 
+mod allocator;
 mod component;
 mod memory;
 mod process;
