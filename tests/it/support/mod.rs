@@ -11,6 +11,7 @@ mod log;
 mod process;
 mod response;
 mod server;
+mod syscalls;
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,6 +24,7 @@ pub use log::{Log, Record};
 pub use process::{MemoryWatch, Process};
 pub use response::{Head, Response};
 pub use server::Server;
+pub use syscalls::syscalls_during;
 
 /// Each guest in both generations: wasi:http 0.2 is sync, 0.3 async.
 pub const HELLOS: [&str; 2] = ["hello-sync", "hello-async"];
