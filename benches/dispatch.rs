@@ -36,6 +36,7 @@ fn lane(runtime: &Runtime, guest: &str, options: &[&str]) -> Lane {
         generation: 1,
         ticker: Ticker::start(template.engine()).unwrap(),
         pool: Pool::new(settings.threads, runtime.handle().clone()),
+        longest_poll: Default::default(),
         row: &scoreboard::new(1).unwrap()[0],
         template,
         plan,

@@ -116,13 +116,18 @@ pub async fn live(lane: Lane, instance: u64, told: Option<oneshot::Sender<Result
     let mut limits = Limits::new(shop.settings.timeout_startup, shop.settings.timeout_graceful_shutdown);
     let mut told = told;
     let turn = Arc::new(Turn::default());
+    let measures = tracing::enabled!(tracing::Level::DEBUG);
     let turn_waker = Waker::from(turn.clone());
     let end = poll_fn(|cx| {
         handle.waker.register(cx.waker());
         lane.before_poll(&handle);
         limits.poll(cx, &handle);
         turn.begin(cx.waker());
+        let began = measures.then(thread_cpu_time);
         let polled = offloaded.as_mut().poll(&mut Context::from_waker(&turn_waker));
+        if let Some(began) = began {
+            shop.longest_poll.fetch_max((thread_cpu_time() - began).as_nanos() as u64, Relaxed);
+        }
         if offloaded.is_away() || !turn.goes_on() {
             handle.settle_all();
         }
@@ -147,6 +152,11 @@ pub async fn live(lane: Lane, instance: u64, told: Option<oneshot::Sender<Result
         let _ = told.send(Err(error));
     }
     lane.ended(&handle, failed);
+}
+
+/// Processor time of this thread so far.
+fn thread_cpu_time() -> Duration {
+    nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
 
 /// Tells whether an actor that is pending has asked, during its poll, to be polled again.

@@ -1,13 +1,14 @@
 //! The blocking pool: at most M threads, made when first needed, on which actors are polled whose guest
 //! computes or that are to be kept off the loop.
 
-use crate::sys;
+use crate::sys::{self, Share};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::runtime::Handle;
 
 /// Guests that compute must not delay the loop, so their threads yield to it.
-const NICE: i32 = 5;
+const SHARE: Share = Share { nice: 10, slice: Duration::ZERO };
 /// For host code between the guest's own stack (a fiber) and ours.
 const STACK: usize = 1 << 20;
 
@@ -57,7 +58,7 @@ impl Pool {
 
 impl Shared {
     fn work(&self) {
-        sys::lower_thread_priority(NICE);
+        sys::share_processor(&SHARE);
         let _runtime = self.runtime.enter();
         let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         loop {

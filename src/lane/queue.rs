@@ -12,7 +12,7 @@ use crate::config::{Plan, Settings};
 use crate::guest::template::Template;
 use crate::scoreboard::Row;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
@@ -34,6 +34,9 @@ pub struct Shop {
     pub generation: u64,
     pub ticker: Arc<Ticker>,
     pub pool: Pool,
+    /// The longest that an actor held the loop in one go, in nanoseconds of processor time; measured only where debug
+    /// records are wanted, as asking for it costs system calls.
+    pub longest_poll: AtomicU64,
     pub row: &'static Row,
 }
 

@@ -8,4 +8,4 @@ mod process;
 
 pub use component::map_component;
 pub use memory::{AllBitsValid, map_shared};
-pub use process::{close_all_except, fork, inherited, lower_thread_priority};
+pub use process::{Share, close_all_except, fork, inherited, share_processor};

@@ -2,6 +2,7 @@
 
 use nix::unistd::{ForkResult, Pid};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 /// Forks a child that runs `child`, which ends with the process and never returns.
 ///
@@ -44,9 +45,30 @@ pub fn inherited(fd: RawFd) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
-/// Makes the calling thread yield the processor to others of this user: guests that compute must not delay
-/// the loop that accepts, reads and writes.
-pub fn lower_thread_priority(nice: i32) {
-    // SAFETY: a plain system call; on Linux, PRIO_PROCESS with 0 means the calling thread.
-    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
+/// How the kernel shares the processor out to a thread among others of this user.
+pub struct Share {
+    /// Added to the nice value that the process was started with; more is less.
+    pub nice: i32,
+    /// How long it runs in one go where others wait; a thread with a short slice that wakes up goes first. 0 is the
+    /// kernel's own choice, and kernels before 6.12 know nothing else.
+    pub slice: Duration,
+}
+
+/// Sets the calling thread's share, in which threads that it makes begin. Where that is refused it stays as it is.
+pub fn share_processor(share: &Share) {
+    // SAFETY: plain system calls on the calling thread (0), which read a structure of the size that it says.
+    unsafe {
+        let nice = libc::getpriority(libc::PRIO_PROCESS, libc::getpid() as u32) + share.nice;
+        let attributes = libc::sched_attr {
+            size: size_of::<libc::sched_attr>() as u32,
+            sched_policy: libc::SCHED_OTHER as u32,
+            sched_flags: 0,
+            sched_nice: nice.min(19),
+            sched_priority: 0,
+            sched_runtime: share.slice.as_nanos() as u64,
+            sched_deadline: 0,
+            sched_period: 0,
+        };
+        libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0);
+    }
 }

@@ -8,12 +8,15 @@ use crate::lane::pool::Pool;
 use crate::lane::queue::{Lane, Shop, StartError};
 use crate::lane::slice::Ticker;
 use crate::message::{FromWorker, Start, send_message, shorten};
-use crate::sys;
+use crate::sys::{self, Share};
 use nix::sys::signal::Signal;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
+/// The loop has little to do at a time, and clients wait for it: it goes ahead of guests that compute.
+const LOOP_SHARE: Share = Share { nice: 0, slice: Duration::from_micros(100) };
 /// Threads for what blocks in the host itself: a guest's files and look-ups.
 const HOST_THREADS: usize = 4;
 
@@ -39,6 +42,7 @@ pub fn boot(start: Start) -> Result<(), Failure> {
     drop(artefact);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(HOST_THREADS).build()?;
+    sys::share_processor(&LOOP_SHARE);
     runtime.block_on(async {
         let ticker = Ticker::start(template.engine())?;
         let lane = Lane::new(Shop {
@@ -48,6 +52,7 @@ pub fn boot(start: Start) -> Result<(), Failure> {
             generation: start.generation,
             ticker,
             pool: Pool::new(start.settings.threads, tokio::runtime::Handle::current()),
+            longest_poll: Default::default(),
             row: start.row,
             plan: start.plan,
             settings: start.settings.clone(),

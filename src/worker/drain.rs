@@ -21,7 +21,14 @@ pub async fn drain(front: &Arc<Front>, lane: &Lane, listeners: Listeners) {
         }
         lane.drain().await;
     });
-    if drained.await.is_err() {
+    let drained = drained.await;
+    tracing::debug!(
+        event = "longest-poll",
+        worker = lane.shop().worker,
+        nanoseconds = lane.shop().longest_poll.load(Relaxed),
+        "the longest that an instance held the loop, in processor time"
+    );
+    if drained.is_err() {
         let shop = lane.shop();
         let (in_flight, queued) = (shop.row.in_flight.load(Relaxed), shop.row.queued.load(Relaxed));
         let connections = front.open();
