@@ -47,6 +47,60 @@ pub enum Command {
         #[command(flatten)]
         serve: ServeArgs,
     },
+    /// Show what a running server does
+    Status {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// Show it again every second, until interrupted
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Load the component again; workers of the new generation take over one after the other
+    Reload {
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Go back to the generation before
+    Rollback {
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Change the number of workers
+    Scale {
+        #[arg(value_name = "N")]
+        workers: usize,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Replace the process of one worker, or of all in turn
+    Recycle {
+        /// Number of the worker [default: all]
+        worker: Option<usize>,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Finish what is in flight and end
+    Stop {
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Write man pages and shell completions (for packagers)
+    #[command(hide = true)]
+    Generate {
+        /// Folder to write to; it is made if need be
+        folder: PathBuf,
+    },
+}
+
+/// Which running server a command is for.
+#[derive(Debug, Clone, Args)]
+pub struct ServerArgs {
+    /// Its control socket [default: the only one in the runtime folder]
+    #[arg(long, env = "WASMSERVE_CONTROL", value_name = "PATH")]
+    pub control: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -59,9 +113,21 @@ pub struct ServeArgs {
     #[arg(long, env = "WASMSERVE_PORT", default_value_t = 8000)]
     pub port: u16,
 
-    /// Address and port to listen on, instead of --host and --port; can be repeated
-    #[arg(short, long, env = "WASMSERVE_BIND", value_name = "ADDR:PORT", value_delimiter = ',')]
+    /// Address to listen on, instead of --host and --port: ADDR:PORT or unix:PATH; can be repeated
+    #[arg(short, long, env = "WASMSERVE_BIND", value_name = "ADDR", value_delimiter = ',')]
     pub bind: Vec<String>,
+
+    /// Permissions of Unix sockets that are listened on, in octal
+    #[arg(long, env = "WASMSERVE_UDS_MODE", default_value = "666", value_name = "MODE")]
+    pub uds_mode: String,
+
+    /// Inherited descriptor of a listening socket to use; can be repeated
+    #[arg(long, env = "WASMSERVE_FD", value_name = "N", value_delimiter = ',')]
+    pub fd: Vec<i32>,
+
+    /// Connections that may wait to be accepted, for each worker
+    #[arg(long, env = "WASMSERVE_BACKLOG", default_value_t = 2048, value_name = "N")]
+    pub backlog: i32,
 
     /// Worker processes; `auto` is one per usable core [default: WEB_CONCURRENCY, else 1]
     #[arg(short, long, env = "WASMSERVE_WORKERS", value_name = "N")]
@@ -114,6 +180,70 @@ pub struct ServeArgs {
     /// Seconds without a sign of life after which a worker is replaced
     #[arg(long, env = "WASMSERVE_TIMEOUT_WORKER_HEALTHCHECK", default_value = "5", value_name = "S")]
     pub timeout_worker_healthcheck: String,
+
+    /// Requests after which an instance is replaced by a fresh one; 0 is never
+    #[arg(long, env = "WASMSERVE_MAX_REQUESTS", default_value_t = 0, value_name = "N")]
+    pub max_requests: u64,
+
+    /// Up to so many more requests, at random for each instance, so that not all are replaced at once
+    #[arg(long, env = "WASMSERVE_MAX_REQUESTS_JITTER", default_value_t = 0, value_name = "N")]
+    pub max_requests_jitter: u64,
+
+    /// Seconds after which an instance is replaced by a fresh one; 0 is never
+    #[arg(long, env = "WASMSERVE_MAX_LIFETIME", default_value = "0", value_name = "S")]
+    pub max_lifetime: String,
+
+    /// Memory of an instance above which it is replaced by a fresh one, in bytes or such as 64MiB; 0 is no limit
+    #[arg(long, env = "WASMSERVE_MAX_INSTANCE_MEMORY", default_value = "0", value_name = "SIZE")]
+    pub max_instance_memory: String,
+
+    /// Resident memory of a worker above which the process is replaced, in bytes or such as 512MiB; 0 is no limit
+    #[arg(long, env = "WASMSERVE_WORKER_MAX_RSS", default_value = "0", value_name = "SIZE")]
+    pub worker_max_rss: String,
+
+    /// Reload when the component or a --reload-dir changes, for development
+    #[arg(long, env = "WASMSERVE_RELOAD", value_parser = BoolishValueParser::new())]
+    pub reload: bool,
+
+    /// Folder to watch as well, with all in it; can be repeated; implies --reload
+    #[arg(long, env = "WASMSERVE_RELOAD_DIR", value_name = "DIR")]
+    pub reload_dir: Vec<PathBuf>,
+
+    /// File for the log instead of stderr; opened again on USR1
+    #[arg(long, env = "WASMSERVE_LOG_FILE", value_name = "FILE")]
+    pub log_file: Option<PathBuf>,
+
+    /// File for the line per request instead of the log; opened again on USR1
+    #[arg(long, env = "WASMSERVE_ACCESS_LOG_FILE", value_name = "FILE")]
+    pub access_log_file: Option<PathBuf>,
+
+    /// File for the supervisor's process id; removed at the end
+    #[arg(short, long, env = "WASMSERVE_PID_FILE", value_name = "FILE")]
+    pub pid_file: Option<PathBuf>,
+
+    /// User that workers run as, by name or number (needs root)
+    #[arg(short, long, env = "WASMSERVE_USER", value_name = "USER")]
+    pub user: Option<String>,
+
+    /// Group that workers run as, by name or number (needs root)
+    #[arg(short, long, env = "WASMSERVE_GROUP", value_name = "GROUP")]
+    pub group: Option<String>,
+
+    /// Permissions that files made by the server and its guests do not get, in octal
+    #[arg(long, env = "WASMSERVE_UMASK", value_name = "MODE")]
+    pub umask: Option<String>,
+
+    /// Folder to change to before anything else
+    #[arg(long, env = "WASMSERVE_CHDIR", value_name = "DIR")]
+    pub chdir: Option<PathBuf>,
+
+    /// Control socket, or `off` [default: in the runtime folder]
+    #[arg(long, env = "WASMSERVE_CONTROL", value_name = "PATH")]
+    pub control: Option<PathBuf>,
+
+    /// Serve /healthz, /readyz, /metrics and /status there: ADDR:PORT or PORT (loopback)
+    #[arg(long, env = "WASMSERVE_ADMIN", value_name = "ADDR")]
+    pub admin: Option<String>,
 
     /// Least important records to log
     #[arg(long, env = "WASMSERVE_LOG_LEVEL", value_enum, default_value_t = Level::Info)]

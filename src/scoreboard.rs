@@ -8,20 +8,31 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// One worker process.
 #[repr(C, align(64))]
-#[derive(Default)]
 pub struct Row {
     /// Milliseconds of the monotonic clock when the worker's loop last ran its heartbeat; 0 before that.
     pub heartbeat: AtomicU64,
     /// Requests answered so far.
     pub requests: AtomicU64,
+    /// The same by the class of their status: 1xx (never used) to 5xx.
+    pub responses: [AtomicU64; 5],
+    /// The same by how long they took, from their head to the end of their response: see `BUCKETS`.
+    pub latency: [AtomicU64; BUCKETS.len() + 1],
+    /// What they took together, in microseconds.
+    pub latency_sum: AtomicU64,
     /// Requests a guest is working on.
     pub in_flight: AtomicU64,
     /// Requests waiting for an instance.
     pub queued: AtomicU64,
     /// Instances alive.
     pub instances: AtomicU64,
+    /// Bytes of memory that they have.
+    pub memory: AtomicU64,
     /// Instances that ended by a trap.
     pub traps: AtomicU64,
+    /// Instances that were ended because they took too long to start up or shut down.
+    pub timeouts: AtomicU64,
+    /// Instances that were replaced for their age, requests or memory.
+    pub recycles: AtomicU64,
     /// Log records dropped because nobody read them.
     pub dropped_records: AtomicU64,
 }
@@ -32,23 +43,29 @@ impl sys::AllBitsValid for Row {}
 impl Row {
     /// For a new process in this row.
     pub fn reset(&self) {
-        for counter in [
-            &self.heartbeat,
-            &self.requests,
-            &self.in_flight,
-            &self.queued,
-            &self.instances,
-            &self.traps,
-            &self.dropped_records,
-        ] {
-            counter.store(0, Relaxed);
-        }
+        let Self { heartbeat, requests, responses, latency, latency_sum, in_flight, queued, .. } = self;
+        let Self { instances, memory, traps, timeouts, recycles, dropped_records, .. } = self;
+        let single = [heartbeat, requests, latency_sum, in_flight, queued, instances, memory, traps, timeouts];
+        let counters = single.into_iter().chain([recycles, dropped_records]).chain(responses).chain(latency);
+        counters.for_each(|counter| counter.store(0, Relaxed));
     }
 
     pub fn beat(&self) {
         self.heartbeat.store(monotonic_ms().max(1), Relaxed);
     }
 }
+
+/// Upper bounds of the latency histogram, in microseconds; what took longer than the last is counted beyond it.
+pub const BUCKETS: [u64; 42] = {
+    const STEPS: [u64; 6] = [10, 15, 20, 30, 50, 70];
+    let mut bounds = [0; 42];
+    let mut at = 0;
+    while at < bounds.len() {
+        bounds[at] = STEPS[at % 6] * 10u64.pow((at / 6) as u32);
+        at += 1;
+    }
+    bounds
+};
 
 /// Maps a new scoreboard of `rows` rows, shared with every process forked from now on.
 pub fn new(rows: usize) -> std::io::Result<&'static [Row]> {

@@ -4,11 +4,12 @@ use super::roles::ROLES;
 use crate::cli::ServeArgs;
 use crate::config::{Settings, Source};
 use crate::exit::Failure;
+use crate::log::Files;
 use crate::{log, supervisor};
 
 pub fn check(source: Source, args: &ServeArgs) -> Result<(), Failure> {
     let settings = Settings::check(source, args)?;
-    log::start(settings.log_level, settings.log_format);
+    log::start(settings.log_level, settings.log_format, Files::default());
     let loaded = supervisor::load(&settings, ROLES, None)?;
     println!("{}: ok, {}", settings.source.name(), loaded.plan.interface);
     Ok(())

@@ -1,12 +1,16 @@
 //! What the command line can do.
 
 mod check;
+mod control;
+mod generate;
 pub mod inspect;
 mod roles;
 mod serve;
+mod status;
 
 use crate::cli::{Cli, Command};
 use crate::config::Source;
+use crate::control::protocol::Command as Order;
 use crate::exit::Failure;
 
 /// Does what was asked.
@@ -15,6 +19,13 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         (Some(Command::Demo(args)), _) => serve::demo(&args),
         (Some(Command::Inspect { component, json }), _) => inspect::run(&component, json),
         (Some(Command::Check { component, serve }), _) => check::check(Source::File(component), &serve),
+        (Some(Command::Status { server, json, watch }), _) => status::run(&server, json, watch),
+        (Some(Command::Reload { server }), _) => control::tell(&server, Order::Reload),
+        (Some(Command::Rollback { server }), _) => control::tell(&server, Order::Rollback),
+        (Some(Command::Scale { workers, server }), _) => control::tell(&server, Order::Scale { workers }),
+        (Some(Command::Recycle { worker, server }), _) => control::tell(&server, Order::Recycle { worker }),
+        (Some(Command::Stop { server }), _) => control::tell(&server, Order::Stop),
+        (Some(Command::Generate { folder }), _) => generate::generate(&folder),
         (None, Some(component)) => serve::serve(Source::File(component), &cli.serve),
         (None, None) => Err(Failure::usage("name a component to serve, or run wasmserve --help")),
     }

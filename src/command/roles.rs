@@ -5,10 +5,11 @@ use crate::exit::Failure;
 use crate::guest::inspect::Report;
 use crate::guest::{compile, engine, plan};
 use crate::supervisor::Roles;
-use crate::worker;
+use crate::{admin, worker};
 use std::fs::File;
 
-pub const ROLES: Roles = Roles { key, compile: compile_to_json, plan: plan_from_json, worker: worker::run };
+pub const ROLES: Roles =
+    Roles { key, compile: compile_to_json, plan: plan_from_json, worker: worker::run, admin: admin::run };
 
 fn key(component: &[u8]) -> Result<String, String> {
     engine::key(component).map_err(|error| format!("wasmtime does not run on this machine: {error:#}"))

@@ -5,9 +5,11 @@ mod parse;
 use crate::cli::{Isolation, Lifespan, Offload, ServeArgs};
 use crate::exit::{Exit, Failure};
 use crate::log::{Format, Level};
+use nix::unistd::{Gid, Uid};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::net::SocketAddr;
+use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -27,13 +29,32 @@ pub struct Dir {
     pub read_only: bool,
 }
 
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Bind {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+    /// A listening socket that we were started with.
+    Inherited(RawFd),
+}
+
+/// Who workers run as.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Identity {
+    pub user: Uid,
+    pub group: Gid,
+}
+
 /// Checked settings: every value is usable on its own and together with the others.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The app's name, as it stands in logs and in the guest's environment.
     pub app: String,
     pub source: Source,
-    pub binds: Vec<SocketAddr>,
+    pub binds: Vec<Bind>,
+    /// Permissions of Unix sockets.
+    pub uds_mode: u32,
+    pub backlog: i32,
     pub workers: usize,
     pub threads: usize,
     pub offload: Offload,
@@ -47,6 +68,24 @@ pub struct Settings {
     pub timeout_graceful_shutdown: Duration,
     pub timeout_startup: Duration,
     pub timeout_worker_healthcheck: Duration,
+    /// When an instance is replaced: after this many requests and up to `jitter` more, at this age, above this memory.
+    /// 0 is never.
+    pub max_requests: u64,
+    pub max_requests_jitter: u64,
+    pub max_lifetime: Duration,
+    pub max_instance_memory: u64,
+    /// Resident memory above which a worker process is replaced; 0 is never.
+    pub worker_max_rss: u64,
+    /// Reload when the component or one of the folders changes.
+    pub reload: bool,
+    pub reload_dirs: Vec<PathBuf>,
+    pub log_file: Option<PathBuf>,
+    pub access_log_file: Option<PathBuf>,
+    pub pid_file: Option<PathBuf>,
+    pub identity: Option<Identity>,
+    pub umask: Option<u32>,
+    pub control: Option<PathBuf>,
+    pub admin: Option<SocketAddr>,
     pub log_level: Level,
     pub log_format: Format,
     pub access_log: bool,
@@ -80,7 +119,7 @@ pub struct Plan {
 /// Instances per worker at most if nothing is said, where one serves one request at a time.
 pub const INSTANCES_SYNC: usize = 32;
 /// Upper limits that keep a mistyped number from exhausting the machine.
-const MAX_WORKERS: usize = 1024;
+pub const MAX_WORKERS: usize = 1024;
 const MAX_THREADS: usize = 1024;
 const MAX_INSTANCES: usize = 10_000;
 
@@ -104,11 +143,25 @@ impl Settings {
         }
         let env = args.env.iter().filter_map(|text| parse::env(text, &mut keep)).collect();
         let dirs = args.dir.iter().filter_map(|text| parse::dir(text, &mut keep)).collect();
+        let uds_mode = parse::mode("--uds-mode", &args.uds_mode, &mut keep);
+        let umask = args.umask.as_deref().map(|text| parse::mode("--umask", text, &mut keep));
+        let max_instance_memory = parse::size("--max-instance-memory", &args.max_instance_memory, &mut keep);
+        let worker_max_rss = parse::size("--worker-max-rss", &args.worker_max_rss, &mut keep);
+        let identity = parse::identity(args, &mut keep);
+        let admin = args.admin.as_deref().and_then(|text| parse::admin(text, &mut keep));
+        if args.backlog < 1 {
+            keep(format!("--backlog {}: must be at least 1", args.backlog));
+        }
+        for folder in args.reload_dir.iter().filter(|folder| !folder.is_dir()) {
+            keep(format!("--reload-dir {}: there is no such folder", folder.display()));
+        }
         let mut seconds = |flag, text: &str| parse::seconds(flag, text, &mut keep);
         let settings = Settings {
             app: app_name(&source),
             source,
             binds,
+            uds_mode,
+            backlog: args.backlog,
             workers,
             threads: args.threads,
             offload: args.offload,
@@ -122,8 +175,22 @@ impl Settings {
             timeout_graceful_shutdown: seconds("--timeout-graceful-shutdown", &args.timeout_graceful_shutdown),
             timeout_startup: seconds("--timeout-startup", &args.timeout_startup),
             timeout_worker_healthcheck: seconds("--timeout-worker-healthcheck", &args.timeout_worker_healthcheck),
+            max_requests: args.max_requests,
+            max_requests_jitter: args.max_requests_jitter,
+            max_lifetime: seconds("--max-lifetime", &args.max_lifetime),
+            max_instance_memory,
+            worker_max_rss,
+            reload: args.reload || !args.reload_dir.is_empty(),
+            reload_dirs: args.reload_dir.clone(),
+            log_file: args.log_file.clone(),
+            access_log_file: args.access_log_file.clone(),
+            pid_file: args.pid_file.clone(),
+            identity,
+            umask,
+            control: args.control.clone(),
+            admin,
             log_level: args.log_level,
-            log_format: args.log_format.unwrap_or_else(Format::for_stderr),
+            log_format: args.log_format.unwrap_or_else(|| Format::fitting(args.log_file.is_some())),
             access_log: !args.no_access_log,
             identify: args.identify,
             cache_dir: args.cache_dir.clone(),

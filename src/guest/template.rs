@@ -1,7 +1,7 @@
 //! What all instances of a component share: the mapped code, linked and with its exports looked up once.
 
 use super::engine;
-use super::state::{Place, State};
+use super::state::{Memory, Place, State};
 use crate::config::{Plan, Settings};
 use crate::lane::slice::Slice;
 use crate::sys;
@@ -126,8 +126,9 @@ impl Template {
         self.large
     }
 
-    pub async fn instantiate(&self, place: &Place, slice: Arc<Slice>) -> Result<Instance> {
-        let mut store = Store::new(&self.engine, State::new(&self.settings, place, slice)?);
+    pub async fn instantiate(&self, place: &Place, slice: Arc<Slice>, memory: Arc<Memory>) -> Result<Instance> {
+        let mut store = Store::new(&self.engine, State::new(&self.settings, place, slice, memory)?);
+        store.limiter(|state| &mut state.growth);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|store| {
             let slice = &store.data().slice;

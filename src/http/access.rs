@@ -1,13 +1,13 @@
 //! The access log: one record per request, written when the response is over.
 
+use super::connection::Peer;
 use crate::log;
 use http::{Method, Uri, Version};
-use std::net::SocketAddr;
 use std::time::Instant;
 
 /// What a request's record tells; `log` writes it.
 pub struct Entry {
-    pub client: SocketAddr,
+    pub client: Peer,
     pub method: Method,
     pub target: Uri,
     pub version: Version,

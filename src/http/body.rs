@@ -3,8 +3,9 @@
 
 use super::access::Entry;
 use crate::lane::exchange::Exchange;
-use crate::scoreboard::Row;
+use crate::scoreboard::{BUCKETS, Row};
 use bytes::Bytes;
+use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use std::collections::VecDeque;
@@ -13,6 +14,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 use wasmtime_wasi_http::{Error, WasiBody};
 
 /// How much of a request's body is read before it takes a sync instance, in bytes.
@@ -89,20 +91,51 @@ pub struct Outgoing {
     in_flight: Option<InFlight>,
 }
 
-/// A request from its head to the end of its response.
-pub struct InFlight(&'static Row);
+/// A request from its head to the end of its response; then it is counted.
+pub struct InFlight {
+    row: &'static Row,
+    began: Instant,
+    /// None if the client left before there was an answer.
+    status: Option<StatusCode>,
+}
 
 impl InFlight {
     pub fn new(row: &'static Row) -> Self {
         row.in_flight.fetch_add(1, Relaxed);
-        Self(row)
+        Self { row, began: Instant::now(), status: None }
+    }
+
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+
+    pub fn answered(mut self, status: StatusCode) -> Self {
+        self.status = Some(status);
+        self
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Relaxed);
+        self.row.in_flight.fetch_sub(1, Relaxed);
+        if let Some(status) = self.status {
+            count(self.row, status, self.began.elapsed());
+        }
     }
+}
+
+fn count(row: &Row, status: StatusCode, took: Duration) {
+    // A status beyond 599 means what 500 does to whoever does not know it (RFC 9110 section 15).
+    let class = usize::from(status.as_u16() / 100).min(row.responses.len());
+    row.responses[class - 1].fetch_add(1, Relaxed);
+    let micros = took.as_micros() as u64;
+    row.latency[bucket(micros)].fetch_add(1, Relaxed);
+    row.latency_sum.fetch_add(micros, Relaxed);
+}
+
+/// The place in the latency histogram: the first whose upper bound is not exceeded, or the one beyond all.
+fn bucket(micros: u64) -> usize {
+    BUCKETS.partition_point(|bound| *bound < micros)
 }
 
 enum Content {
@@ -246,5 +279,37 @@ impl Drop for Outgoing {
         if let Some(entry) = self.entry.take() {
             entry.log();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_holds_what_is_not_above_its_bound() {
+        assert_eq!(bucket(0), 0);
+        for (at, bound) in BUCKETS.into_iter().enumerate() {
+            assert_eq!((bucket(bound), bucket(bound + 1)), (at, at + 1));
+        }
+        assert_eq!(bucket(u64::MAX), BUCKETS.len());
+    }
+
+    #[test]
+    fn a_request_is_counted_by_its_class_and_time_when_it_is_over() {
+        let rows = crate::scoreboard::new(1).unwrap();
+        let row = &rows[0];
+        drop(InFlight::new(row));
+        assert_eq!(row.latency_sum.load(Relaxed), 0, "it had no answer");
+        for status in [200, 404, 503, 999] {
+            count(row, StatusCode::from_u16(status).unwrap(), Duration::from_micros(1200));
+        }
+        let responses: Vec<_> = row.responses.iter().map(|class| class.load(Relaxed)).collect();
+        assert_eq!(responses, [0, 1, 0, 1, 2]);
+        assert_eq!((row.latency[bucket(1200)].load(Relaxed), row.latency_sum.load(Relaxed)), (4, 4800));
+        let in_flight = InFlight::new(row).answered(StatusCode::OK);
+        assert_eq!(row.in_flight.load(Relaxed), 1);
+        drop(in_flight);
+        assert_eq!((row.in_flight.load(Relaxed), row.responses[1].load(Relaxed)), (0, 2));
     }
 }

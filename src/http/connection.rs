@@ -18,14 +18,15 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use std::convert::Infallible;
+use std::fmt;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::task::Poll;
-use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use wasmtime_wasi_http::Error;
@@ -37,6 +38,33 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What a client that has just connected gets for its first request when the worker stops.
 const FIRST_REQUEST: Duration = Duration::from_millis(500);
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub enum Peer {
+    /// A client, and the address of ours that it connected to.
+    Tcp { client: SocketAddr, local: SocketAddr },
+    /// Somebody on this machine: clients of a Unix socket have no addresses.
+    Unix,
+}
+
+impl Peer {
+    fn local(self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp { local, .. } => Some(local),
+            Self::Unix => None,
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { client, .. } => client.fmt(f),
+            Self::Unix => f.write_str("unix:"),
+        }
+    }
+}
 
 /// What all connections of a worker share.
 pub struct Front {
@@ -78,11 +106,10 @@ impl Front {
     }
 
     /// Takes a new connection.
-    pub fn accept(self: &Arc<Self>, stream: TcpStream, client: SocketAddr) {
-        let _ = stream.set_nodelay(true);
-        let Ok(local) = stream.local_addr() else {
-            return;
-        };
+    pub fn accept<S>(self: &Arc<Self>, stream: S, peer: Peer)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         self.open.fetch_add(1, Relaxed);
         let open = Open(self.clone());
         tokio::spawn(async move {
@@ -92,7 +119,7 @@ impl Front {
             let service = service_fn(move |request| {
                 service_begun.store(true, Relaxed);
                 let front = front.clone();
-                async move { front.serve(request, client, local).await }
+                async move { front.serve(request, peer).await }
             });
             let front = &*open.0;
             let mut connection = pin!(front.builder.serve_connection(TokioIo::new(stream), service));
@@ -121,32 +148,27 @@ impl Front {
                 }
             };
             if let Err(error) = result {
-                tracing::debug!(%client, "the connection ended: {error}");
+                tracing::debug!(client = %peer, "the connection ended: {error}");
             }
         });
     }
 
-    async fn serve(
-        &self,
-        mut request: Request<Incoming>,
-        client: SocketAddr,
-        local: SocketAddr,
-    ) -> Result<Answer, Infallible> {
+    async fn serve(&self, mut request: Request<Incoming>, peer: Peer) -> Result<Answer, Infallible> {
+        let in_flight = InFlight::new(self.lane.shop().row);
         let mut entry = self.settings.access_log.then(|| {
             Box::new(Entry {
-                client,
+                client: peer,
                 method: request.method().clone(),
                 target: request.uri().clone(),
                 version: request.version(),
                 status: 0,
                 bytes: 0,
-                began: Instant::now(),
+                began: in_flight.began(),
                 worker: self.lane.shop().worker,
                 instance: 0,
             })
         });
-        let in_flight = InFlight::new(self.lane.shop().row);
-        let answer = match prepare(&mut request, local) {
+        let answer = match prepare(&mut request, peer.local()) {
             Ok(()) => self.call(request, &mut entry).await,
             Err(rejection) => response::rejection(rejection),
         };
@@ -154,6 +176,7 @@ impl Front {
         if let Some(entry) = &mut entry {
             entry.status = answer.status().as_u16();
         }
+        let in_flight = in_flight.answered(answer.status());
         Ok(answer.map(|body| body.watch(in_flight, entry)))
     }
 

@@ -28,8 +28,8 @@ static HOP_BY_HOP: [HeaderName; 6] = [
     UPGRADE,
 ];
 
-/// Screens a request's head and makes its URI absolute. `local` is the address it came in at.
-pub fn prepare<B>(request: &mut http::Request<B>, local: SocketAddr) -> Result<(), Rejection> {
+/// Screens a request's head and makes its URI absolute. `local` is the address it came in at, if it has one.
+pub fn prepare<B>(request: &mut http::Request<B>, local: Option<SocketAddr>) -> Result<(), Rejection> {
     if request.method() == Method::CONNECT {
         let reason = "CONNECT is for proxies, and this is none";
         return Err(Rejection { status: StatusCode::NOT_IMPLEMENTED, reason });
@@ -48,7 +48,12 @@ pub fn prepare<B>(request: &mut http::Request<B>, local: SocketAddr) -> Result<(
 }
 
 /// The authority a request is for: of its target if that has one (RFC 9112 section 3.2.2), else of Host.
-fn authority(version: Version, target: &Uri, headers: &HeaderMap, local: SocketAddr) -> Result<Authority, Rejection> {
+fn authority(
+    version: Version,
+    target: &Uri,
+    headers: &HeaderMap,
+    local: Option<SocketAddr>,
+) -> Result<Authority, Rejection> {
     let mut hosts = headers.get_all(HOST).iter();
     let host = hosts.next();
     if hosts.next().is_some() {
@@ -63,10 +68,11 @@ fn authority(version: Version, target: &Uri, headers: &HeaderMap, local: SocketA
         (Some(_), None) if version == Version::HTTP_11 => Err(bad("the request has no Host field")),
         (Some(authority), _) => checked(authority.clone()),
         (None, Some(host)) => Ok(host),
-        // HTTP/1.0 has no obligatory Host: the address it was sent to has to do.
-        (None, None) if version <= Version::HTTP_10 => {
-            Authority::try_from(local.to_string()).map_err(|_| bad("the request has no Host field"))
-        }
+        // HTTP/1.0 has no obligatory Host: the address it was sent to has to do. A Unix socket has none.
+        (None, None) if version <= Version::HTTP_10 => match local {
+            Some(local) => Authority::try_from(local.to_string()).map_err(|_| bad("the request has no Host field")),
+            None => Ok(Authority::from_static("localhost")),
+        },
         (None, None) => Err(bad("the request has no Host field")),
     }
 }
@@ -123,7 +129,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let mut request = request.body(()).unwrap();
-        prepare(&mut request, LOCAL.parse().unwrap()).map_err(|rejection| rejection.reason)?;
+        prepare(&mut request, LOCAL.parse().ok()).map_err(|rejection| rejection.reason)?;
         Ok(request)
     }
 
@@ -133,6 +139,9 @@ mod tests {
         assert_eq!(request.uri(), "http://example.com:81/a?b");
         let request = prepared(Version::HTTP_10, "/a", &[]).unwrap();
         assert_eq!(request.uri(), "http://127.0.0.1:8000/a");
+        let mut over_unix = Request::builder().uri("/a").version(Version::HTTP_10).body(()).unwrap();
+        prepare(&mut over_unix, None).unwrap();
+        assert_eq!(over_unix.uri(), "http://localhost/a");
         let request = prepared(Version::HTTP_11, "http://target/", &[("host", "other")]).unwrap();
         assert_eq!(request.uri(), "http://target/");
     }

@@ -2,57 +2,33 @@
 //! from the queue and drives them; and the task on the loop that looks after it.
 
 use super::call;
-use super::exchange::{Exchange, Refusal};
-use super::offload::{Ended, Offloaded};
-use super::queue::{Job, Lane, StartError};
+use super::exchange::Refusal;
+use super::handle::{Handle, Phase};
+use super::offload::Offloaded;
+use super::queue::{Job, Lane, Shop, StartError};
+use super::report;
 use super::slice::{Slice, Why};
 use crate::cli::Offload;
-use crate::guest::state::{Place, State};
+use crate::guest::state::State;
 use crate::guest::template::{self, Instance};
-use crate::log;
 use futures::stream::{FuturesUnordered, StreamExt};
 use futures::task::AtomicWaker;
 use std::future::poll_fn;
-use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
+use tokio::time::Sleep;
 use wasmtime::component::Accessor;
 use wasmtime::{Result, Store};
 
 /// An actor takes further requests in one poll for at most this long, then lets others of the loop go first.
 const TURN: Duration = Duration::from_micros(500);
 
-/// What an actor shares with the queue and with the task that looks after it.
-pub struct Handle {
-    pub waker: AtomicWaker,
-    /// Told to take a request and not polled since.
-    pub woken: AtomicBool,
-    /// On the queue's list of those that want a request, where neither a request nor the end of the lane can come
-    /// without taking it off.
-    pub waiting: AtomicBool,
-    slice: Arc<Slice>,
-    phase: AtomicU8,
-    served: AtomicU64,
-    /// Requests in flight have been told why the instance ended, and log it.
-    told: AtomicBool,
-    /// Requests taken and not finished: the guest still works on them or their bodies are on their way.
-    in_flight: Mutex<Vec<Arc<Exchange>>>,
-    place: Place,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-enum Phase {
-    Starting,
-    Serving,
-    Stopping,
-}
-
 /// How an actor ended by itself.
-enum End {
+pub enum End {
     Retired,
     StartupFailed(String),
     /// It trapped, in whatever phase.
@@ -60,60 +36,14 @@ enum End {
     Unusable(wasmtime::Error),
 }
 
-impl Handle {
-    fn enter(&self, phase: Phase) {
-        self.phase.store(phase as u8, Relaxed);
-        // Whoever looks after us sets the phase's time limit.
-        self.waker.wake();
-    }
-
-    fn is_in(&self, phase: Phase) -> bool {
-        self.phase.load(Relaxed) == phase as u8
-    }
-
-    fn with_in_flight<R>(&self, with: impl FnOnce(&mut Vec<Arc<Exchange>>) -> R) -> R {
-        with(&mut self.in_flight.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Nothing that is in flight will be answered.
-    fn abort_all(&self, why: &Refusal) {
-        for exchange in self.with_in_flight(std::mem::take) {
-            if exchange.abort(why.clone()) {
-                self.told.store(true, Relaxed);
-            }
-        }
-    }
-
-    /// Nothing more comes from the instance at the moment.
-    fn settle_all(&self) {
-        self.with_in_flight(|list| list.iter().for_each(|exchange| exchange.settle()));
-    }
-
-    /// Ends the instance: nobody waits for what it does.
-    pub fn abandon(&self) {
-        self.slice.kill(Why::Abandoned);
-        self.waker.wake();
-    }
-}
-
 /// Looks after one actor, on the loop, from its start to the end of its instance.
 pub async fn live(lane: Lane, instance: u64, told: Option<oneshot::Sender<Result<(), StartError>>>) {
     let shop = lane.shop().clone();
     let slice = Arc::new(Slice::new(shop.ticker.clone()));
-    let handle = Arc::new(Handle {
-        waker: AtomicWaker::new(),
-        woken: AtomicBool::new(false),
-        waiting: AtomicBool::new(false),
-        slice: slice.clone(),
-        phase: AtomicU8::new(Phase::Starting as u8),
-        served: AtomicU64::new(0),
-        told: AtomicBool::new(false),
-        in_flight: Mutex::default(),
-        place: Place { app: shop.app.clone(), worker: shop.worker, instance, generation: shop.generation },
-    });
+    let handle = Arc::new(Handle::new(&shop, instance, slice.clone()));
     let work = Box::pin(run(lane.clone(), handle.clone()));
     let mut offloaded = pin!(Offloaded::new(work, slice, shop.ticker.clone(), shop.pool.clone()));
-    let mut limits = Limits::new(shop.settings.timeout_startup, shop.settings.timeout_graceful_shutdown);
+    let mut limits = Limits::new(&shop);
     let mut told = told;
     let turn = Arc::new(Turn::default());
     let measures = tracing::enabled!(tracing::Level::DEBUG);
@@ -139,15 +69,16 @@ pub async fn live(lane: Lane, instance: u64, told: Option<oneshot::Sender<Result
         if offloaded.is_away() {
             lane.leave(&handle);
         }
+        // Its last request may take long, and one that is idle has to be called.
+        if polled.is_pending() && retire_if_due(&lane, &handle) {
+            handle.waker.wake();
+        }
         lane.after_poll();
         polled
     })
     .await;
     let failed = handle.is_in(Phase::Starting);
-    if matches!(end, Ok(End::Trapped(_))) {
-        shop.row.traps.fetch_add(1, Relaxed);
-    }
-    let start_error = report(&handle, end, failed, told.is_some());
+    let start_error = report::ended(&handle, end, shop.row, failed, told.is_some());
     if let (Some(told), Some(error)) = (told, start_error) {
         let _ = told.send(Err(error));
     }
@@ -188,103 +119,54 @@ impl Wake for Turn {
     }
 }
 
-/// Time limits of the phases in which no request's deadline applies.
+/// Time limits of the phases; while it serves, that is how old the instance may become.
 struct Limits {
     startup: Duration,
+    lifetime: Option<Duration>,
     shutdown: Duration,
+    /// The phase that the timer is for; None if there is nothing to wait for.
     phase: Option<Phase>,
-    timer: std::pin::Pin<Box<tokio::time::Sleep>>,
+    timer: Pin<Box<Sleep>>,
 }
 
 impl Limits {
-    fn new(startup: Duration, shutdown: Duration) -> Self {
-        Self { startup, shutdown, phase: Some(Phase::Starting), timer: Box::pin(tokio::time::sleep(startup)) }
+    fn new(shop: &Shop) -> Self {
+        let settings = &shop.settings;
+        Self {
+            startup: settings.timeout_startup,
+            lifetime: Some(settings.max_lifetime).filter(|lifetime| !lifetime.is_zero() && !shop.plan.fresh),
+            shutdown: settings.timeout_graceful_shutdown,
+            phase: Some(Phase::Starting),
+            timer: Box::pin(tokio::time::sleep(settings.timeout_startup)),
+        }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, handle: &Handle) {
         if self.phase == Some(Phase::Starting) && !handle.is_in(Phase::Starting) {
             self.phase = None;
+            if let Some(lifetime) = self.lifetime {
+                self.begin(Phase::Serving, lifetime);
+            }
         }
-        if self.phase.is_none() && handle.is_in(Phase::Stopping) {
-            self.phase = Some(Phase::Stopping);
-            self.timer.as_mut().reset((Instant::now() + self.shutdown).into());
+        if self.phase != Some(Phase::Stopping) && handle.is_in(Phase::Stopping) {
+            self.begin(Phase::Stopping, self.shutdown);
         }
-        let (name, limit, option) = match self.phase {
+        if self.phase.is_none() || self.timer.as_mut().poll(cx).is_pending() {
+            return;
+        }
+        let (phase, limit, option) = match self.phase.take() {
             Some(Phase::Starting) => ("startup", self.startup, "--timeout-startup"),
             Some(Phase::Stopping) => ("shutdown", self.shutdown, "--timeout-graceful-shutdown"),
-            _ => return,
+            _ => return handle.set_aged(),
         };
-        if self.timer.as_mut().poll(cx).is_ready() {
-            handle.slice.kill(Why::Limit(format!("{name} took longer than {} s ({option})", limit.as_secs_f64())));
-        }
+        let text = format!("{phase} took longer than {} s ({option})", limit.as_secs_f64());
+        handle.slice.kill(Why::Limit { phase, text });
     }
-}
 
-/// Logs how an instance ended, unless somebody is told, and answers what it leaves unanswered. Some(error) if
-/// it never started up.
-fn report(handle: &Handle, end: std::result::Result<End, Ended>, failed: bool, told: bool) -> Option<StartError> {
-    let Place { app, worker, instance, .. } = &handle.place;
-    let served = handle.served.load(Relaxed);
-    let unusable = matches!(end, Ok(End::Unusable(_)));
-    let (why, detail) = match end {
-        Ok(End::Retired) => {
-            tracing::debug!(
-                event = "instance-ended",
-                app = &**app,
-                worker,
-                instance,
-                served,
-                "instance {instance} was shut down after {served} requests"
-            );
-            return None;
-        }
-        Ok(End::StartupFailed(message)) => ("its startup failed", message),
-        Ok(End::Trapped(_)) | Err(Ended::Killed) if handle.slice.killed() == Some(&Why::Abandoned) => {
-            tracing::debug!(
-                event = "instance-ended",
-                app = &**app,
-                worker,
-                instance,
-                "instance {instance} was dropped: its client has left"
-            );
-            return None;
-        }
-        Ok(End::Trapped(_)) | Err(Ended::Killed) if handle.slice.killed().is_some() => {
-            ("it was ended", handle.slice.killed().map(Why::to_string).unwrap_or_default())
-        }
-        Ok(End::Trapped(error)) if handle.told.load(Relaxed) => ("it trapped", cause(&error)),
-        Ok(End::Trapped(error)) => ("it trapped", describe(&error)),
-        Ok(End::Unusable(error)) => ("it could not be instantiated", describe(&error)),
-        Err(Ended::Killed) => ("it was ended", String::new()),
-        Err(Ended::Panicked(text)) => ("the host's code panicked", text),
-    };
-    handle.abort_all(&Refusal::Died(detail.clone().into()));
-    let text = &detail[..log::fitting(&detail, log::MAX_TEXT - 200)];
-    let shutdown = if failed { "" } else { "; shutdown was not called" };
-    if !told {
-        tracing::error!(
-            event = "instance-died",
-            app = &**app,
-            worker,
-            instance,
-            served,
-            "instance {instance} of worker {worker} is gone after {served} requests: {why}{shutdown}: {text}"
-        );
+    fn begin(&mut self, phase: Phase, limit: Duration) {
+        self.phase = Some(phase);
+        self.timer.as_mut().reset((Instant::now() + limit).into());
     }
-    match (failed, unusable) {
-        (true, true) => Some(StartError::Instance(detail)),
-        (true, false) => Some(StartError::Startup(detail)),
-        (false, _) => None,
-    }
-}
-
-/// An error with its causes and the guest's backtrace.
-fn describe(error: &wasmtime::Error) -> String {
-    format!("{error:?}")
-}
-
-fn cause(error: &wasmtime::Error) -> String {
-    error.root_cause().to_string()
 }
 
 /// The actor itself. Its future may be polled on the loop and on threads of the pool in turn.
@@ -293,7 +175,7 @@ async fn run(lane: Lane, handle: Arc<Handle>) -> End {
     if shop.template.is_large() {
         move_to_pool(&handle.slice).await;
     }
-    let instance = match shop.template.instantiate(&handle.place, handle.slice.clone()).await {
+    let instance = match shop.template.instantiate(&handle.place, handle.slice.clone(), handle.memory.clone()).await {
         Ok(instance) => instance,
         Err(error) => return End::Unusable(error),
     };
@@ -301,7 +183,7 @@ async fn run(lane: Lane, handle: Arc<Handle>) -> End {
     let end = live_through(&mut store, &lane, &handle, function, lifespan).await.unwrap_or_else(End::Trapped);
     if let End::Trapped(error) = &end {
         // Before the store goes, and with it the bodies: one that just stops would look complete.
-        handle.abort_all(&Refusal::Died(describe(error).into()));
+        handle.abort_all(&Refusal::Died(report::describe(error).into()));
     }
     if shop.template.is_large() {
         move_to_pool(&handle.slice).await;
@@ -420,9 +302,24 @@ async fn serve_at_once(
     .await
 }
 
-fn is_to_retire(lane: &Lane, handle: &Handle) -> bool {
-    let most = if lane.shop().plan.fresh { 1 } else { u64::MAX };
-    handle.served.load(Relaxed) >= most || (lane.is_empty() && lane.is_draining())
+/// Whether the actor takes no more requests: its instance has served the only one it was made for, is recycled, or the
+/// worker ends.
+fn is_to_retire(lane: &Lane, handle: &Arc<Handle>) -> bool {
+    let spent = lane.shop().plan.fresh && handle.served.load(Relaxed) > 0;
+    spent || handle.is_recycled() || retire_if_due(lane, handle) || (lane.is_empty() && lane.is_draining())
+}
+
+/// True if the instance has had its time, and begins to retire with this.
+fn retire_if_due(lane: &Lane, handle: &Arc<Handle>) -> bool {
+    if handle.is_recycled() {
+        return false;
+    }
+    let Some(reason) = handle.due() else { return false };
+    let retires = lane.retire(handle, reason);
+    if retires {
+        report::recycled(handle, reason, lane.shop().row);
+    }
+    retires
 }
 
 /// Takes the next request, where that may be done now; if not, the actor is polled again when it may.

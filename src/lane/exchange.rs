@@ -1,6 +1,6 @@
 //! One request's way through the lane: what its connection and the actor that works on it share.
 
-use super::actor::Handle;
+use super::handle::Handle;
 use super::queue::Lane;
 use futures::task::AtomicWaker;
 use http::Response;

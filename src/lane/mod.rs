@@ -4,9 +4,11 @@
 pub mod actor;
 pub mod call;
 pub mod exchange;
+pub mod handle;
 pub mod offload;
 pub mod pool;
 pub mod queue;
+pub mod report;
 pub mod slice;
 
 pub use exchange::{Outcome, Refusal, Reply};

@@ -4,8 +4,9 @@
 //! actor is either waiting (on the stack below), woken (and about to take a request) or busy; a new instance
 //! is made only when a request is left that none of the others will take.
 
-use super::actor::{self, Handle};
+use super::actor;
 use super::exchange::{Exchange, Refusal, Reply};
+use super::handle::{Handle, Reason};
 use super::pool::Pool;
 use super::slice::Ticker;
 use crate::config::{Plan, Settings};
@@ -67,8 +68,10 @@ struct Inner {
     waiting: Vec<Arc<Handle>>,
     woken: usize,
     starting: usize,
-    /// Actors there are, the starting ones included.
+    /// Actors there are, the starting and the retiring ones included.
     alive: usize,
+    /// Those whose instances are recycled: they finish what they have, and take no more.
+    retiring: usize,
     draining: bool,
     /// Soon it is looked whether a further instance is needed.
     growing: bool,
@@ -79,6 +82,11 @@ struct Inner {
 }
 
 impl Inner {
+    /// Actors that take requests, or will once they have started.
+    fn serving(&self) -> usize {
+        self.alive - self.retiring
+    }
+
     fn stop_waiting(&mut self, handle: &Arc<Handle>) {
         self.waiting.retain(|waiting| !Arc::ptr_eq(waiting, handle));
         handle.waiting.store(false, Relaxed);
@@ -115,7 +123,7 @@ impl Lane {
     pub fn push(&self, request: http::Request<WasiBody>) -> Result<Reply, Refusal> {
         let exchange = Arc::new(Exchange::default());
         let mut inner = self.lock();
-        if inner.alive == 0
+        if inner.serving() == 0
             && let Some(until) = inner.failing_until
         {
             let retry_after = until.saturating_duration_since(Instant::now());
@@ -129,14 +137,20 @@ impl Lane {
         }
         inner.queue.push_back(Job { request, exchange: exchange.clone() });
         self.publish(&inner);
-        if let Some(handle) = inner.waiting.pop() {
-            handle.waiting.store(false, Relaxed);
-            self.wake(&mut inner, &handle);
-        } else {
-            self.grow(&mut inner);
-        }
+        self.call_one(&mut inner);
         drop(inner);
         Ok(Reply::new(exchange, self.clone()))
+    }
+
+    /// Somebody has to take a request: one that waits for it, otherwise there may be too few.
+    fn call_one(&self, inner: &mut Inner) {
+        match inner.waiting.pop() {
+            Some(handle) => {
+                handle.waiting.store(false, Relaxed);
+                self.wake(inner, &handle);
+            }
+            None => self.grow(inner),
+        }
     }
 
     fn publish(&self, inner: &Inner) {
@@ -153,13 +167,13 @@ impl Lane {
 
     /// Whether a further instance may be made.
     fn may_grow(&self, inner: &Inner) -> bool {
-        inner.alive < self.0.shop.plan.instances && inner.failing_until.is_none_or(|until| until <= Instant::now())
+        inner.serving() < self.0.shop.plan.instances && inner.failing_until.is_none_or(|until| until <= Instant::now())
     }
 
     /// Sees to it that there are enough instances. Where each serves one request only, every request that nobody
     /// is about to take needs one; where they are kept, those that are busy get a moment to become free first.
     fn grow(&self, inner: &mut Inner) {
-        if self.0.shop.plan.fresh || inner.alive == 0 {
+        if self.0.shop.plan.fresh || inner.serving() == 0 {
             if inner.queue.len() > inner.woken + inner.starting && self.may_grow(inner) {
                 self.spawn(inner, None);
             }
@@ -232,6 +246,25 @@ impl Lane {
         }
     }
 
+    /// An actor whose instance is due takes no more requests from now on, unless too many are on their way out already.
+    /// What it still works on may take long, so that it does not wait for that: if none is left, the next one starts.
+    pub fn retire(&self, handle: &Arc<Handle>, reason: Reason) -> bool {
+        let mut inner = self.lock();
+        if inner.draining || inner.retiring >= self.0.shop.plan.instances || handle.is_recycled() {
+            return false;
+        }
+        handle.recycle(reason);
+        inner.retiring += 1;
+        inner.stop_waiting(handle);
+        if inner.serving() == 0 {
+            self.spawn(&mut inner, None);
+        } else if !inner.queue.is_empty() {
+            // It may have been woken for this one.
+            self.call_one(&mut inner);
+        }
+        true
+    }
+
     /// A request whose client left before an instance took it.
     pub fn forget(&self, exchange: &Arc<Exchange>) {
         let mut inner = self.lock();
@@ -265,7 +298,10 @@ impl Lane {
         if failed {
             inner.starting -= 1;
             self.back_off(&mut inner);
-        } else if inner.alive == 0 && !inner.draining && !self.0.shop.plan.fresh {
+        } else if handle.is_recycled() {
+            inner.retiring -= 1;
+            self.call_due(&mut inner);
+        } else if inner.serving() == 0 && !inner.draining && !self.0.shop.plan.fresh {
             self.spawn(&mut inner, None);
         }
         self.grow(&mut inner);
@@ -273,12 +309,21 @@ impl Lane {
         self.0.ended.notify_waiters();
     }
 
+    /// One of those that wait may have been due for long, and now there is room for it to retire.
+    fn call_due(&self, inner: &mut Inner) {
+        if let Some(due) = inner.waiting.iter().position(|handle| handle.due().is_some()) {
+            let handle = inner.waiting.remove(due);
+            handle.waiting.store(false, Relaxed);
+            self.wake(inner, &handle);
+        }
+    }
+
     /// After a failed start the next one waits, ever longer; who waits for an instance is told so.
     fn back_off(&self, inner: &mut Inner) {
         let pause = (BACKOFF_FIRST * 2u32.saturating_pow(inner.failures.min(16))).min(BACKOFF_MOST);
         inner.failures += 1;
         inner.failing_until = Some(Instant::now() + pause);
-        if inner.alive > 0 || inner.draining {
+        if inner.serving() > 0 || inner.draining {
             return;
         }
         for job in inner.queue.drain(..) {
@@ -289,7 +334,7 @@ impl Lane {
         tokio::spawn(async move {
             tokio::time::sleep(pause).await;
             let mut inner = lane.lock();
-            if inner.alive == 0 && !inner.draining {
+            if inner.serving() == 0 && !inner.draining {
                 lane.spawn(&mut inner, None);
             }
         });

@@ -30,8 +30,8 @@ pub struct Slice {
 /// Why an instance is ended from outside.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Why {
-    /// A time limit of ours.
-    Limit(String),
+    /// It took longer than it may for `phase`.
+    Limit { phase: &'static str, text: String },
     /// The client of the only request it will ever serve has left.
     Abandoned,
 }
@@ -106,7 +106,7 @@ impl Slice {
 impl std::fmt::Display for Why {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Why::Limit(limit) => f.write_str(limit),
+            Why::Limit { text, .. } => f.write_str(text),
             Why::Abandoned => f.write_str("its client has left"),
         }
     }

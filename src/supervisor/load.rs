@@ -1,21 +1,23 @@
 //! From a file to something workers can map: read, look into the cache, otherwise compile in a process forked
-//! for that.
+//! for that, which the supervisor's loop waits for like for anything else.
 
 use super::Roles;
 use super::cache::Cache;
 use super::signals::{Signals, unblock_in_child};
 use crate::config::{Plan, Settings};
 use crate::exit::{Exit, Failure};
+use crate::sandbox::{die_with, drop_privileges};
 use crate::sys;
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, pipe2};
 use std::fs::File;
-use std::io::{self, IsTerminal, Read, Seek, Write};
-use std::os::fd::{AsFd, AsRawFd};
+use std::io::{self, ErrorKind, IsTerminal, Read, Seek, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 /// A component that is ready to be mapped, and how it is served.
@@ -24,137 +26,221 @@ pub struct Loaded {
     /// What the component is, as JSON (`guest::inspect::Report`).
     pub report: String,
     pub plan: Plan,
+    /// It did not come from the cache.
+    pub was_compiled: bool,
 }
 
 /// A compile that takes longer is told of.
 const TOLD_AFTER: Duration = Duration::from_millis(500);
 /// Longest report that a compiler process may send.
-const MAX_REPORT: u64 = 16 << 20;
+const MAX_REPORT: usize = 16 << 20;
 
-pub fn load(settings: &Settings, roles: Roles, signals: Option<&Signals>) -> Result<Loaded, Failure> {
-    let name = settings.source.name();
+/// A component on its way.
+pub enum Loading {
+    Done(Loaded),
+    Compiling(Compiling),
+}
+
+/// Begins to load: what was compiled before is there at once.
+pub fn begin(settings: &Settings, roles: Roles) -> Result<Loading, Failure> {
     let bytes = settings.source.read()?;
     let cache = Cache::open(settings.cache_dir.as_deref());
     let key = (roles.key)(&bytes).map_err(Failure::internal)?;
     if let Some(entry) = cache.as_ref().and_then(|cache| cache.get(&key)) {
         match (roles.plan)(settings, &entry.report) {
-            Ok(plan) => return Ok(Loaded { code: entry.code, report: entry.report, plan }),
+            Ok(plan) => return Ok(Loading::Done(Loaded { code: entry.code, report: entry.report, plan, was_compiled: false })),
             Err(failure) if failure.exit == Exit::Load => return Err(failure),
             // An entry that cannot be read: made anew.
             Err(_) => cache.iter().for_each(|cache| cache.remove(&key)),
         }
     }
-    let began = Instant::now();
-    let mut code = File::from(memfd_create("wasmserve-code", MFdFlags::MFD_CLOEXEC)?);
-    let report = compile(&name, bytes, &mut code, roles, signals)?;
-    let plan = (roles.plan)(settings, &report)?;
-    tracing::debug!(event = "compiled", seconds = began.elapsed().as_secs_f64(), "{name} was compiled");
-    if let Some(cache) = cache {
-        code.rewind()?;
-        cache.put(&key, &mut code, &report);
-        // From the cache's file the pages can be dropped and read again; those of a memory file cannot.
-        if let Some(entry) = cache.get(&key) {
-            code = entry.code;
-        }
-    }
-    Ok(Loaded { code, report, plan })
+    Compiling::start(settings, bytes, cache, key, roles).map(Loading::Compiling)
 }
 
-/// Forks the compiler process and waits for what it says.
-fn compile(
-    name: &str,
-    bytes: Vec<u8>,
-    code: &mut File,
+/// Loads with nothing else to do. Signals that end the supervisor end this too.
+pub fn load(settings: &Settings, roles: Roles, signals: Option<&Signals>) -> Result<Loaded, Failure> {
+    match begin(settings, roles)? {
+        Loading::Done(loaded) => Ok(loaded),
+        Loading::Compiling(mut compiling) => {
+            let mut progress = Progress::new(&compiling.name);
+            loop {
+                wait(&compiling, signals, &progress)?;
+                if let Some(done) = compiling.advance() {
+                    drop(progress);
+                    return compiling.finish(done, settings);
+                }
+                progress.show();
+            }
+        }
+    }
+}
+
+fn wait(compiling: &Compiling, signals: Option<&Signals>, progress: &Progress) -> Result<(), Failure> {
+    let mut watched = vec![PollFd::new(compiling.as_fd(), PollFlags::POLLIN)];
+    watched.extend(signals.map(|signals| PollFd::new(signals.as_fd(), PollFlags::POLLIN)));
+    match poll(&mut watched, PollTimeout::try_from(progress.pause()).unwrap_or(PollTimeout::ZERO)) {
+        Ok(_) | Err(Errno::EINTR) => {}
+        Err(error) => return Err(error.into()),
+    }
+    while let Some(signal) = signals.and_then(Signals::next) {
+        if matches!(signal, Signal::SIGINT | Signal::SIGTERM | Signal::SIGQUIT) {
+            tracing::info!("{signal} while compiling {} (process {}): ending", compiling.name, compiling.pid);
+            return Err(Failure::new(Exit::Success, ""));
+        }
+    }
+    Ok(())
+}
+
+/// A compiler process at work; killed when this is dropped.
+pub struct Compiling {
+    pub pid: Pid,
+    name: String,
+    answer: File,
+    text: Vec<u8>,
+    code: File,
+    cache: Option<Cache>,
+    key: String,
     roles: Roles,
-    signals: Option<&Signals>,
-) -> Result<String, Failure> {
-    let (answer, mut say) =
-        pipe2(nix::fcntl::OFlag::O_CLOEXEC).map(|(read, write)| (File::from(read), File::from(write)))?;
-    let parent = nix::unistd::getpid();
-    let fork = sys::fork(|| {
-        let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
-        if nix::unistd::getppid() != parent {
-            std::process::exit(Exit::Internal as i32);
-        }
-        unblock_in_child();
-        let mut keep = vec![code.as_raw_fd(), say.as_raw_fd()];
-        keep.extend(crate::log::descriptor());
-        sys::close_all_except(&keep);
-        let (text, exit) = match (roles.compile)(bytes, code) {
-            Ok(report) => (report, Exit::Success),
-            Err(message) => (message, Exit::Load),
-        };
-        let said = say.write_all(text.as_bytes());
-        std::process::exit(if said.is_ok() { exit } else { Exit::Internal } as i32)
-    });
-    drop(say);
-    let compiler = fork?;
-    let told = wait_for_answer(name, compiler, answer, signals);
-    if told.is_err() {
-        let _ = kill(compiler, Signal::SIGKILL);
+    pub began: Instant,
+    status: Option<WaitStatus>,
+}
+
+impl Compiling {
+    fn start(
+        settings: &Settings,
+        bytes: Vec<u8>,
+        cache: Option<Cache>,
+        key: String,
+        roles: Roles,
+    ) -> Result<Self, Failure> {
+        let (name, identity) = (settings.source.name(), settings.identity);
+        let mut code = File::from(memfd_create("wasmserve-code", MFdFlags::MFD_CLOEXEC)?);
+        let flags = OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+        let (answer, say) = pipe2(flags).map(|(read, write)| (File::from(read), File::from(write)))?;
+        let parent = nix::unistd::getpid();
+        let pid = sys::fork(|| {
+            unblock_in_child();
+            let mut keep = vec![code.as_raw_fd(), say.as_raw_fd()];
+            keep.extend(crate::log::descriptors());
+            sys::close_all_except(&keep);
+            if let Err(failure) = die_with(parent).and_then(|()| drop_privileges(identity, parent)) {
+                tracing::error!("{failure}");
+                std::process::exit(Exit::Internal as i32);
+            }
+            let (text, exit) = match (roles.compile)(bytes, &mut code) {
+                Ok(report) => (report, Exit::Success),
+                Err(message) => (message, Exit::Load),
+            };
+            let said = tell(&say, text.as_bytes());
+            std::process::exit(if said.is_ok() { exit } else { Exit::Internal } as i32)
+        })?;
+        let (text, status, began) = (Vec::new(), None, Instant::now());
+        Ok(Self { pid, name, answer, text, code, cache, key, roles, began, status })
     }
-    let status = loop {
-        match waitpid(compiler, None) {
-            Err(Errno::EINTR) => {}
-            status => break status?,
+
+    /// The process has ended, as whoever waits for all children has found.
+    pub fn reaped(&mut self, status: WaitStatus) {
+        self.status = Some(status);
+    }
+
+    /// Takes what the process has said. Some once it has ended: its report, or why there is none.
+    pub fn advance(&mut self) -> Option<Result<String, Failure>> {
+        let mut buffer = [0; 64 * 1024];
+        loop {
+            match self.answer.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(n) if self.text.len() + n <= MAX_REPORT => self.text.extend_from_slice(&buffer[..n]),
+                Ok(_) => return Some(self.failure("its description is too long".to_owned())),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Some(Err(error.into())),
+            }
         }
-    };
-    let text = told?;
-    let failure = |what: String| Err(Failure::new(Exit::Load, format!("{name}: {what}")));
-    match status {
-        WaitStatus::Exited(_, code) if code == Exit::Success as i32 => Ok(text),
-        WaitStatus::Exited(_, code) if code == Exit::Load as i32 => failure(text),
-        WaitStatus::Signaled(_, Signal::SIGXCPU, _) => failure("compiling it took too much processor time".to_owned()),
-        WaitStatus::Signaled(_, signal, _) => {
-            failure(format!("the compiler process was ended by {signal}: the component is too large or hostile"))
+        let status = loop {
+            match self.status.map_or_else(|| waitpid(self.pid, None), Ok) {
+                Err(Errno::EINTR) => {}
+                Ok(status) => break status,
+                Err(error) => return Some(Err(error.into())),
+            }
+        };
+        self.status = Some(status);
+        let Ok(text) = String::from_utf8(std::mem::take(&mut self.text)) else {
+            return Some(Err(Failure::internal("the compiler process said something unknown")));
+        };
+        Some(match status {
+            WaitStatus::Exited(_, code) if code == Exit::Success as i32 => Ok(text),
+            WaitStatus::Exited(_, code) if code == Exit::Load as i32 => self.failure(text),
+            WaitStatus::Signaled(_, Signal::SIGXCPU, _) => {
+                self.failure("compiling it took too much processor time".to_owned())
+            }
+            WaitStatus::Signaled(_, signal, _) => self
+                .failure(format!("the compiler process was ended by {signal}: the component is too large or hostile")),
+            other => self.failure(format!("the compiler process ended unexpectedly ({other:?})")),
+        })
+    }
+
+    fn failure(&self, what: String) -> Result<String, Failure> {
+        Err(Failure::new(Exit::Load, format!("{}: {what}", self.name)))
+    }
+
+    /// Keeps what has been compiled.
+    pub fn finish(mut self, done: Result<String, Failure>, settings: &Settings) -> Result<Loaded, Failure> {
+        let report = done?;
+        let plan = (self.roles.plan)(settings, &report)?;
+        let mut code = self.code.try_clone()?;
+        tracing::debug!(event = "compiled", seconds = self.began.elapsed().as_secs_f64(), "{} was compiled", self.name);
+        if let Some(cache) = self.cache.take() {
+            code.rewind()?;
+            cache.put(&self.key, &mut code, &report);
+            // From the cache's file the pages can be dropped and read again; those of a memory file cannot.
+            if let Some(entry) = cache.get(&self.key) {
+                code = entry.code;
+            }
         }
-        other => failure(format!("the compiler process ended unexpectedly ({other:?})")),
+        Ok(Loaded { code, report, plan, was_compiled: true })
     }
 }
 
-fn wait_for_answer(name: &str, compiler: Pid, mut answer: File, signals: Option<&Signals>) -> Result<String, Failure> {
-    let mut text = Vec::new();
-    let mut progress = Progress::new(name);
-    loop {
-        let mut watched = vec![PollFd::new(answer.as_fd(), PollFlags::POLLIN)];
-        watched.extend(signals.map(|signals| PollFd::new(signals.as_fd(), PollFlags::POLLIN)));
-        match poll(&mut watched, PollTimeout::try_from(progress.pause()).unwrap_or(PollTimeout::ZERO)) {
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let answered = watched[0].any() == Some(true);
-        while let Some(signal) = signals.and_then(Signals::next) {
-            if matches!(signal, Signal::SIGINT | Signal::SIGTERM | Signal::SIGQUIT) {
-                tracing::info!("{signal} while compiling {name} (process {compiler}): ending");
-                return Err(Failure::new(Exit::Success, ""));
-            }
-        }
-        if answered {
-            let mut buffer = [0; 64 * 1024];
-            match answer.read(&mut buffer)? {
-                0 => break,
-                n => text.extend_from_slice(&buffer[..n]),
-            }
-            if text.len() as u64 > MAX_REPORT {
-                return Err(Failure::new(Exit::Load, format!("{name}: its description is too long")));
-            }
-        }
-        progress.show();
+impl AsFd for Compiling {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.answer.as_fd()
     }
-    String::from_utf8(text).map_err(|_| Failure::internal("the compiler process said something unknown"))
+}
+
+impl Drop for Compiling {
+    fn drop(&mut self) {
+        if self.status.is_none() {
+            let _ = kill(self.pid, Signal::SIGKILL);
+            let _ = waitpid(self.pid, None);
+        }
+    }
+}
+
+/// Writes all to a pipe that does not block.
+fn tell(mut pipe: &File, mut text: &[u8]) -> io::Result<()> {
+    while !text.is_empty() {
+        match pipe.write(text) {
+            Ok(n) => text = &text[n..],
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                poll(&mut [PollFd::new(pipe.as_fd(), PollFlags::POLLOUT)], PollTimeout::NONE)?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Tells somebody who waits for a compile: on a terminal a moving line, elsewhere one record.
-struct Progress<'a> {
-    name: &'a str,
+struct Progress {
+    name: String,
     began: Instant,
     told: bool,
     moving: bool,
 }
 
-impl<'a> Progress<'a> {
-    fn new(name: &'a str) -> Self {
-        Self { name, began: Instant::now(), told: false, moving: io::stderr().is_terminal() }
+impl Progress {
+    fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), began: Instant::now(), told: false, moving: io::stderr().is_terminal() }
     }
 
     fn pause(&self) -> Duration {
@@ -177,7 +263,7 @@ impl<'a> Progress<'a> {
     }
 }
 
-impl Drop for Progress<'_> {
+impl Drop for Progress {
     fn drop(&mut self) {
         if self.told && self.moving {
             // Clears the line (ECMA-48 EL).

@@ -2,21 +2,34 @@
 //! sockets and decides which process works; it runs no guest code and never starts a thread, so that fork()
 //! is always safe.
 
+mod admin;
 mod cache;
+mod cgroup;
+mod children;
+mod control;
 mod load;
+mod logs;
+mod notify;
+mod pid_file;
 mod ready;
+mod rollout;
 mod run;
+mod scale;
 mod signals;
 mod slot;
 mod sockets;
+mod status;
+mod upgrade;
+mod watch;
 
 pub use load::{Loaded, load};
 
 use crate::config::{Plan, Settings};
 use crate::exit::Failure;
-use crate::message::Start;
+use crate::message::{AdminStart, Start};
 use std::fs::File;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// What the other processes run: handed in, so that this room knows nothing of theirs.
 #[derive(Clone, Copy)]
@@ -28,13 +41,24 @@ pub struct Roles {
     /// How a component with this report is served.
     pub plan: fn(&Settings, &str) -> Result<Plan, Failure>,
     pub worker: fn(Start) -> !,
+    pub admin: fn(AdminStart) -> !,
 }
 
 /// Loads the component, starts the workers and looks after them until it is told to end.
 pub fn supervise(settings: Settings, roles: Roles) -> Result<(), Failure> {
+    upgrade::remember_executable();
     let settings = Arc::new(settings);
     let signals = signals::Signals::new()?;
-    let sockets = sockets::bind(&settings.binds, settings.workers)?;
+    let sockets = match upgrade::sockets() {
+        Some(inherited) => sockets::Sockets::inherit(inherited, &settings)?,
+        None => sockets::bind(&settings)?,
+    };
+    let pid_file = pid_file::PidFile::write(settings.pid_file.as_deref())?;
+    let control = control::Control::open(settings.control.as_deref())?;
+    let admin = admin::Admin::open(settings.admin)?;
+    let began = Instant::now();
     let loaded = load(&settings, roles, Some(&signals))?;
-    run::Supervisor::new(settings, roles, signals, sockets, loaded)?.run()
+    let compile_seconds = if loaded.was_compiled { began.elapsed().as_secs_f64() } else { 0.0 };
+    let parts = run::Parts { signals, sockets, loaded, compile_seconds, control, admin, pid_file };
+    run::Supervisor::new(settings, roles, parts)?.run()
 }

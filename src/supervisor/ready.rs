@@ -2,10 +2,8 @@
 
 use crate::config::{Plan, Settings};
 use crate::log;
-use std::net::SocketAddr;
 
-pub fn tell(settings: &Settings, plan: &Plan, addresses: &[SocketAddr]) {
-    let urls: Vec<String> = addresses.iter().map(|address| format!("http://{address}")).collect();
+pub fn tell(settings: &Settings, plan: &Plan, addresses: &[String]) {
     let handler = if plan.is_async { "async" } else { "sync" };
     let lifespan = if plan.lifespan.is_some() { "on" } else { "off" };
     let isolation = if plan.fresh { "request" } else { "worker" };
@@ -14,7 +12,7 @@ pub fn tell(settings: &Settings, plan: &Plan, addresses: &[SocketAddr]) {
     let processes = if workers == 1 { "1 worker".to_owned() } else { format!("{workers} workers") };
     let text = format!(
         "serving {component} on {} with its {handler} handler ({}), lifespan {lifespan}, {processes}, {threads} threads each, isolation {isolation}",
-        urls.join(", "),
+        addresses.join(", "),
         plan.interface
     );
     if log::is_text() {
@@ -22,7 +20,7 @@ pub fn tell(settings: &Settings, plan: &Plan, addresses: &[SocketAddr]) {
     } else {
         tracing::info!(
             event = "ready",
-            url = urls.first().map_or("", String::as_str),
+            url = addresses.first().map_or("", String::as_str),
             component,
             handler,
             interface = plan.interface,

@@ -1,54 +1,81 @@
-//! The loop: children come, report, go silent, end; signals say what is wanted.
+//! The loop: children report, end, go silent; signals and clients say what is wanted; what is due is done.
 
+use super::admin::Admin;
+use super::cgroup::OomKills;
+use super::control::Control;
 use super::load::Loaded;
+use super::notify::Notify;
+use super::pid_file::PidFile;
+use super::rollout::Generations;
 use super::signals::{Signals, unblock_in_child};
 use super::slot::{Child, Slot, State};
 use super::sockets::Sockets;
-use super::{Roles, ready};
-use crate::config::Settings;
-use crate::exit::{Exit, Failure};
-use crate::message::{FromWorker, Received, Start, ToWorker};
+use super::upgrade::Upgrade;
+use super::watch::Watch;
+use super::{Roles, logs};
+use crate::config::{MAX_WORKERS, Settings};
+use crate::exit::Failure;
+use crate::message::{Start, ToWorker, send_with};
 use crate::scoreboard::{self, Row};
 use crate::sys;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{Pid, getpid};
+use nix::unistd::getpid;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How often heartbeats are looked at, at least.
 const LOOK: Duration = Duration::from_millis(250);
-/// A pause of the loop that is none of its own making.
-const LATE: Duration = Duration::from_secs(1);
 /// What a worker gets beyond its own limits before it is ended from outside.
-const GRACE: Duration = Duration::from_secs(2);
-/// Processes that a slot may have at a time: one at work, others on their way out.
+pub const GRACE: Duration = Duration::from_secs(2);
+/// Processes that a slot may have at a time, on average: one at work, others on their way out.
 const ROWS_PER_SLOT: usize = 4;
 /// Signals to end that come this close to the first one are the same one.
 const SAME_SIGNAL: Duration = Duration::from_millis(20);
-const GENERATION: u64 = 1;
 
 pub struct Supervisor {
-    settings: Arc<Settings>,
-    roles: Roles,
+    pub settings: Arc<Settings>,
+    pub roles: Roles,
     signals: Signals,
-    sockets: Sockets,
-    loaded: Loaded,
-    rows: &'static [Row],
-    slots: Vec<Slot>,
+    pub sockets: Sockets,
+    pub generations: Generations,
+    pub rows: &'static [Row],
+    /// Those beyond `wanted` are leaving or have left: their sockets stay, and a neighbour accepts.
+    pub slots: Vec<Slot>,
+    pub wanted: usize,
+    pub control: Control,
+    pub admin: Option<Admin>,
+    pub upgrade: Option<Upgrade>,
+    pub pid_file: PidFile,
+    pub notify: Notify,
+    watch: Option<Watch>,
+    pub oom_kills: OomKills,
+    pub began: Instant,
     /// All workers have been ready once.
-    served: bool,
+    pub served: bool,
     /// When the loop last ran, and until when heartbeats prove nothing because it ran late itself.
-    looked: Instant,
-    blind_until: Instant,
-    ending: Option<Ending>,
+    pub looked: Instant,
+    pub blind_until: Instant,
+    /// When the workers' memory was last looked at.
+    pub weighed: Instant,
+    pub ending: Option<Ending>,
 }
 
-struct Ending {
+/// What is there before the first worker is.
+pub struct Parts {
+    pub signals: Signals,
+    pub sockets: Sockets,
+    pub loaded: Loaded,
+    pub compile_seconds: f64,
+    pub control: Control,
+    pub admin: Option<Admin>,
+    pub pid_file: PidFile,
+}
+
+pub struct Ending {
     began: Instant,
     result: Result<(), Failure>,
 }
@@ -59,52 +86,84 @@ impl Ending {
     }
 }
 
+/// Slots that start at once, and those whose sockets were inherited but that are not wanted any more.
+fn slots(wanted: usize, there: usize) -> Vec<Slot> {
+    let unwanted = there.saturating_sub(wanted);
+    (0..wanted).map(|_| Slot::due_now()).chain((0..unwanted).map(|_| Slot::default())).collect()
+}
+
 impl Supervisor {
-    pub fn new(
-        settings: Arc<Settings>,
-        roles: Roles,
-        signals: Signals,
-        sockets: Sockets,
-        loaded: Loaded,
-    ) -> Result<Self, Failure> {
-        let rows = scoreboard::new(settings.workers * ROWS_PER_SLOT)?;
-        let slots = (0..settings.workers).map(|_| Slot::due_now()).collect();
+    pub fn new(settings: Arc<Settings>, roles: Roles, parts: Parts) -> Result<Self, Failure> {
+        let now = Instant::now();
         Ok(Self {
+            rows: scoreboard::new(MAX_WORKERS * ROWS_PER_SLOT)?,
+            slots: slots(settings.workers, parts.sockets.slots()),
+            wanted: settings.workers,
+            watch: Watch::start(&settings)?,
+            generations: Generations::new(parts.loaded, parts.compile_seconds),
             settings,
             roles,
-            signals,
-            sockets,
-            loaded,
-            rows,
-            slots,
+            signals: parts.signals,
+            sockets: parts.sockets,
+            control: parts.control,
+            admin: parts.admin,
+            upgrade: None,
+            pid_file: parts.pid_file,
+            notify: Notify::new(),
+            oom_kills: OomKills::watch(),
+            began: now,
             served: false,
-            looked: Instant::now(),
-            blind_until: Instant::now(),
+            looked: now,
+            blind_until: now,
+            weighed: now,
             ending: None,
         })
     }
 
     pub fn run(mut self) -> Result<(), Failure> {
         loop {
+            self.start_admin();
+            self.replace_outdated();
             self.start_due()?;
             self.wait()?;
             while let Some(signal) = self.signals.next() {
                 self.take_signal(signal);
             }
             self.listen_to_children();
+            self.advance_rollout();
+            self.advance_upgrade();
             self.reap();
             self.check_children();
+            self.listen_to_control();
+            if self.watch.as_mut().is_some_and(Watch::take) && self.served && self.ending.is_none() {
+                self.reload("files have changed", None);
+            }
+            self.advance_rollout();
             self.place_orphans();
+            self.notify.alive();
+            if self.served && self.ending.is_none() {
+                let summary = self.summary();
+                self.notify.status(summary);
+            }
             if let Some(ending) = &self.ending
                 && self.slots.iter().all(|slot| slot.children.is_empty())
             {
-                tracing::info!(event = "stopped", "every worker has ended");
-                return match &ending.result {
+                let result = match &ending.result {
                     Ok(()) => Ok(()),
                     Err(failure) => Err(Failure::new(failure.exit, failure.message.clone())),
                 };
+                tracing::info!(event = "stopped", "every worker has ended");
+                self.clean_up();
+                return result;
             }
         }
+    }
+
+    fn clean_up(&mut self) {
+        self.end_admin();
+        self.control.close();
+        self.close_sockets();
+        self.pid_file.remove();
     }
 
     fn children(&self) -> impl Iterator<Item = &Child> {
@@ -119,8 +178,23 @@ impl Supervisor {
                 .filter(|child| child.state != State::Killed)
                 .map(|child| PollFd::new(child.channel.as_fd(), PollFlags::POLLIN)),
         );
+        watched.extend(self.control.descriptors().map(|(descriptor, has_output)| {
+            let output = if has_output { PollFlags::POLLOUT } else { PollFlags::empty() };
+            PollFd::new(descriptor, PollFlags::POLLIN | output)
+        }));
+        let others = [
+            self.generations.descriptor(),
+            self.upgrade.as_ref().and_then(Upgrade::descriptor),
+            self.watch.as_ref().map(AsFd::as_fd),
+        ];
+        watched.extend(others.into_iter().flatten().map(|one| PollFd::new(one, PollFlags::POLLIN)));
         let starts = self.slots.iter().filter_map(|slot| slot.start_at);
-        let due = self.children().filter_map(Child::deadline).chain(starts).min();
+        let others = [
+            self.watch.as_ref().and_then(Watch::due),
+            self.notify.due(),
+            self.admin.as_ref().and_then(Admin::due),
+        ];
+        let due = self.children().filter_map(Child::deadline).chain(starts).chain(others.into_iter().flatten()).min();
         let pause = due.map_or(LOOK, |due| due.saturating_duration_since(Instant::now()).min(LOOK));
         // Rounded up, so that what is due then is due.
         let pause = PollTimeout::try_from(pause + Duration::from_millis(1)).unwrap_or(PollTimeout::ZERO);
@@ -131,7 +205,7 @@ impl Supervisor {
     }
 
     fn start_due(&mut self) -> Result<(), Failure> {
-        for index in 0..self.slots.len() {
+        for index in 0..self.wanted {
             if self.ending.is_none() && self.slots[index].start_at.is_some_and(|at| at <= Instant::now()) {
                 self.slots[index].start_at = None;
                 if let Err(failure) = self.start(index) {
@@ -161,13 +235,14 @@ impl Supervisor {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
         let supervisor = getpid();
+        let generation = self.generations.wanted_in(index).clone();
         let start = Start {
             settings: self.settings.clone(),
-            plan: self.loaded.plan.clone(),
-            artefact: self.loaded.code.as_raw_fd(),
-            listeners: self.sockets.slots.iter().map(|slot| slot.iter().map(AsRawFd::as_raw_fd).collect()).collect(),
+            plan: generation.loaded.plan.clone(),
+            artefact: generation.loaded.code.as_raw_fd(),
+            listeners: self.sockets.slot(index)?.iter().map(AsRawFd::as_raw_fd).collect(),
             slot: index,
-            generation: GENERATION,
+            generation: generation.number,
             row: &self.rows[row],
             channel: theirs.as_raw_fd(),
             supervisor,
@@ -183,8 +258,11 @@ impl Supervisor {
             pid,
             channel: ours,
             row,
+            generation,
             state: State::Booting { deadline },
             started: Instant::now(),
+            was_ready: false,
+            outdated: false,
             ended_for: None,
         });
         Ok(())
@@ -207,17 +285,26 @@ impl Supervisor {
                 self.end(Ok(()));
                 self.kill_all("the supervisor was told to end at once");
             }
-            Signal::SIGCHLD => {}
-            other => tracing::info!(event = "signal", "{other} has no meaning yet"),
+            Signal::SIGHUP => self.reload("SIGHUP", None),
+            Signal::SIGUSR1 => self.reopen_logs(),
+            Signal::SIGUSR2 => self.upgrade(),
+            Signal::SIGTTIN => self.scale_by(1),
+            Signal::SIGTTOU => self.scale_by(-1),
+            _ => {}
         }
     }
 
     /// Starts the end: the first reason counts. Workers drain if they may have something to finish.
-    fn end(&mut self, result: Result<(), Failure>) {
+    pub fn end(&mut self, result: Result<(), Failure>) {
         if self.ending.is_some() {
             return;
         }
         self.ending = Some(Ending { began: Instant::now(), result });
+        self.notify.stopping();
+        self.end_upgrade();
+        if self.generations.is_rolling() {
+            self.abort_rollout(&Failure::internal("the server is ending"));
+        }
         let deadline = Instant::now() + self.settings.timeout_graceful_shutdown + GRACE;
         for slot in &mut self.slots {
             slot.start_at = None;
@@ -226,199 +313,12 @@ impl Supervisor {
             }
         }
         // What waits in the queues is with the workers, which have these sockets too.
-        self.sockets.slots.iter_mut().for_each(Vec::clear);
+        self.close_sockets();
     }
 
-    fn kill_all(&mut self, why: &str) {
+    pub fn kill_all(&mut self, why: &str) {
         for child in self.slots.iter_mut().flat_map(|slot| &mut slot.children) {
             child.kill(why);
-        }
-    }
-
-    fn listen_to_children(&mut self) {
-        for index in 0..self.slots.len() {
-            for at in 0..self.slots[index].children.len() {
-                self.listen_to(index, at);
-            }
-        }
-    }
-
-    fn listen_to(&mut self, index: usize, at: usize) {
-        loop {
-            match self.slots[index].children[at].receive() {
-                Received::Message(message) => self.take_message(index, at, message),
-                Received::Garbage => return self.slots[index].children[at].kill("it sent something unknown"),
-                Received::Nothing | Received::Closed => return,
-            }
-        }
-    }
-
-    fn take_message(&mut self, index: usize, at: usize, message: FromWorker) {
-        let deadline = Instant::now() + self.settings.timeout_graceful_shutdown + GRACE;
-        let child = &mut self.slots[index].children[at];
-        match message {
-            FromWorker::Ready if matches!(child.state, State::Booting { .. }) => {
-                child.state = State::Ready;
-                let (pid, ms) = (child.pid.as_raw(), child.started.elapsed().as_micros() as f64 / 1000.0);
-                tracing::info!(
-                    event = "worker-ready",
-                    worker = index,
-                    pid,
-                    ms,
-                    "worker {index} is ready (process {pid}, {ms:.1} ms)"
-                );
-                self.release(index);
-                if !self.served && self.slots.iter().all(Slot::is_ready) {
-                    self.served = true;
-                    ready::tell(&self.settings, &self.loaded.plan, &self.sockets.addresses);
-                }
-            }
-            FromWorker::Ready => {}
-            FromWorker::Draining => {
-                if child.state == State::Ready {
-                    child.state = State::Draining { deadline };
-                    child.ended_for = Some("it was told to end".to_owned());
-                    self.slots[index].start_at = Some(Instant::now());
-                }
-            }
-            FromWorker::StartupFailed { message } => {
-                self.not_started(index, at, Exit::Startup, "its startup failed", message)
-            }
-            FromWorker::LoadFailed { message } => {
-                self.not_started(index, at, Exit::Load, "it cannot be instantiated", message)
-            }
-        }
-    }
-
-    /// A worker's first instance did not start. At the first boot that ends everything, with one message.
-    fn not_started(&mut self, index: usize, at: usize, exit: Exit, what: &str, message: String) {
-        let child = &mut self.slots[index].children[at];
-        child.ended_for.get_or_insert_with(|| format!("{what}: {message}"));
-        if !self.served {
-            let name = self.settings.source.name();
-            self.end(Err(Failure::new(exit, format!("{name}: {what}: {message}"))));
-            self.kill_all("the start failed");
-        }
-    }
-
-    fn reap(&mut self) {
-        loop {
-            let status = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return,
-                Err(Errno::EINTR) => continue,
-                Err(error) => {
-                    tracing::error!("cannot wait for children: {error}");
-                    return;
-                }
-                Ok(status) => status,
-            };
-            let Some(pid) = status.pid() else { continue };
-            // Others are not ours: we may be process 1 of a container.
-            let found = self.slots.iter().position(|slot| slot.children.iter().any(|child| child.pid == pid));
-            if let (Some(index), WaitStatus::Exited(..) | WaitStatus::Signaled(..)) = (found, status) {
-                self.bury(index, pid, status);
-            }
-        }
-    }
-
-    fn bury(&mut self, index: usize, pid: Pid, status: WaitStatus) {
-        let Some(at) = self.slots[index].children.iter().position(|child| child.pid == pid) else { return };
-        // Its last words may have come after we last listened.
-        self.listen_to(index, at);
-        let slot = &mut self.slots[index];
-        let was_current = at + 1 == slot.children.len();
-        let child = slot.children.remove(at);
-        let how = match status {
-            WaitStatus::Exited(_, 0) => "ended".to_owned(),
-            WaitStatus::Exited(_, code) => format!("ended with exit code {code}"),
-            WaitStatus::Signaled(_, signal, _) => format!("was ended by {signal}"),
-            _ => String::new(),
-        };
-        let reason =
-            child.ended_for.clone().filter(|why| !why.is_empty()).map_or(how.clone(), |why| format!("{how}: {why}"));
-        let expected = self.ending.is_some() && (matches!(status, WaitStatus::Exited(_, 0)) || !self.served);
-        let worker = index;
-        if expected || matches!((child.state, status), (State::Draining { .. }, WaitStatus::Exited(_, 0))) {
-            tracing::debug!(
-                event = "worker-exited",
-                worker,
-                pid = pid.as_raw(),
-                reason,
-                "worker {worker} (process {pid}) {reason}"
-            );
-        } else {
-            tracing::warn!(
-                event = "worker-exited",
-                worker,
-                pid = pid.as_raw(),
-                reason,
-                "worker {worker} (process {pid}) {reason}"
-            );
-        }
-        if self.ending.is_some() {
-            return;
-        }
-        if !self.served && was_current && child.state != State::Ready {
-            let name = self.settings.source.name();
-            let failure = Failure::internal(format!("{name}: worker {worker} {reason} before it was ready"));
-            self.end(Err(failure));
-            self.kill_all("the start failed");
-            return;
-        }
-        if was_current && self.slots[index].start_at.is_none() {
-            let pause = self.slots[index].plan_start(child.started.elapsed(), jitter(pid));
-            if !pause.is_zero() {
-                let seconds = pause.as_secs_f64();
-                tracing::warn!(
-                    event = "back-off",
-                    worker,
-                    seconds,
-                    "worker {worker} keeps ending: the next one starts in {seconds:.1} s"
-                );
-            }
-        }
-    }
-
-    fn check_children(&mut self) {
-        let healthcheck = self.settings.timeout_worker_healthcheck;
-        let now = Instant::now();
-        // If we ourselves were not run for a while, nor were the workers: a machine that was stopped or starved.
-        if now.duration_since(self.looked) > LATE {
-            self.blind_until = now + healthcheck;
-        }
-        self.looked = now;
-        let trust = now >= self.blind_until;
-        for index in 0..self.slots.len() {
-            let slot = &mut self.slots[index];
-            for at in 0..slot.children.len() {
-                let last = at + 1 == slot.children.len();
-                let child = &mut slot.children[at];
-                let was_draining = matches!(child.state, State::Draining { .. });
-                let found = child.check(&self.rows[child.row], trust.then_some(healthcheck));
-                if was_draining && child.state == State::Killed {
-                    let (worker, pid) = (index, child.pid.as_raw());
-                    tracing::warn!(
-                        event = "drain-timeout",
-                        worker,
-                        pid,
-                        "worker {worker} (process {pid}) is killed: it did not finish in time"
-                    );
-                }
-                if found {
-                    let (worker, pid, why) = (index, child.pid.as_raw(), child.ended_for.clone().unwrap_or_default());
-                    tracing::error!(
-                        event = "worker-silent",
-                        worker,
-                        pid,
-                        "worker {worker} (process {pid}) is ended: {why}"
-                    );
-                    // Its successor does not wait for it to be gone.
-                    if last && self.served && self.ending.is_none() {
-                        let (ran, jitter) = (child.started.elapsed(), jitter(child.pid));
-                        slot.plan_start(ran, jitter);
-                    }
-                }
-            }
         }
     }
 
@@ -430,31 +330,48 @@ impl Supervisor {
         for index in 0..self.slots.len() {
             let adopted =
                 self.slots[index].adopted_by.is_some_and(|(neighbour, pid)| self.slots[neighbour].is_ready_as(pid));
-            if self.slots[index].is_ready() || adopted {
+            if (index < self.wanted && self.slots[index].is_ready()) || adopted {
                 continue;
             }
             let neighbour = (1..self.slots.len())
                 .map(|step| (index + step) % self.slots.len())
-                .find(|at| self.slots[*at].is_ready());
-            self.slots[index].adopted_by = neighbour.and_then(|at| {
-                let child = self.slots[at].current()?;
-                child.send(&ToWorker::Adopt { slot: index });
-                Some((at, child.pid))
-            });
+                .find(|at| *at < self.wanted && self.slots[*at].is_ready());
+            self.slots[index].adopted_by = neighbour.and_then(|at| self.adopt(index, at));
         }
     }
 
+    fn adopt(&mut self, index: usize, neighbour: usize) -> Option<(usize, nix::unistd::Pid)> {
+        let sockets = self.sockets.slot(index).ok()?;
+        let child = self.slots[neighbour].ready()?;
+        send_with(child.channel.as_fd(), &ToWorker::Adopt { slot: index }, &sockets).ok()?;
+        Some((neighbour, child.pid))
+    }
+
     /// A slot's own worker accepts again.
-    fn release(&mut self, index: usize) {
+    pub fn release(&mut self, index: usize) {
         if let Some((neighbour, pid)) = self.slots[index].adopted_by.take()
-            && let Some(child) = self.slots[neighbour].current().filter(|child| child.pid == pid)
+            && let Some(child) = self.slots[neighbour].ready().filter(|child| child.pid == pid)
         {
             child.send(&ToWorker::Release { slot: index });
         }
     }
+
+    /// USR1: the log files, as they are named, are opened anew, and every process is given them.
+    fn reopen_logs(&mut self) {
+        let Some(files) = logs::reopen(&self.settings) else { return };
+        for child in self.slots.iter().flat_map(|slot| &slot.children).filter(|child| child.state != State::Killed) {
+            files.send(child.channel.as_fd());
+        }
+        self.restart_admin();
+        tracing::info!(event = "logs-reopened", "SIGUSR1: the log files were opened again");
+    }
+
+    /// After a successor has taken it and is gone.
+    pub fn reopen_control(&mut self) {
+        match Control::open(self.settings.control.as_deref()) {
+            Ok(control) => self.control.replace_listener(control),
+            Err(failure) => tracing::warn!("{failure}"),
+        }
+    }
 }
 
-/// A number from 0 to 1 that differs between processes: what ends together must not start together.
-fn jitter(pid: Pid) -> f64 {
-    f64::from(pid.as_raw() as u32 % 97) / 96.0
-}

@@ -1,10 +1,13 @@
 //! A worker slot and the processes in it: one at work, and for a while those that drain.
 
+use super::rollout::Generation;
 use crate::message::{FromWorker, Received, ToWorker, receive_message, send_message};
 use crate::scoreboard::{Row, monotonic_ms};
+use crate::status::Counters;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -37,8 +40,13 @@ pub struct Child {
     pub pid: Pid,
     pub channel: OwnedFd,
     pub row: usize,
+    pub generation: Rc<Generation>,
     pub state: State,
     pub started: Instant,
+    /// It has served.
+    pub was_ready: bool,
+    /// It is to go once a successor is ready.
+    pub outdated: bool,
     /// Why we ended it, if we did.
     pub ended_for: Option<String>,
 }
@@ -49,12 +57,17 @@ impl Child {
         let _ = send_message(self.channel.as_fd(), message);
     }
 
+    /// Whether it serves or is about to.
+    pub fn is_at_work(&self) -> bool {
+        matches!(self.state, State::Booting { .. } | State::Ready)
+    }
+
     pub fn receive(&self) -> Received<FromWorker> {
         receive_message(self.channel.as_fd())
     }
 
     pub fn drain(&mut self, deadline: Instant) {
-        if matches!(self.state, State::Booting { .. } | State::Ready) {
+        if self.is_at_work() {
             self.send(&ToWorker::Drain);
             // One that boots is not listening yet.
             if matches!(self.state, State::Booting { .. }) {
@@ -121,13 +134,18 @@ fn is_silent(row: &Row, limit: Duration) -> bool {
 
 #[derive(Default)]
 pub struct Slot {
-    /// The newest process is the last; those before it drain or are dying.
+    /// The newest process is the last; those before it hand over to it, drain or are dying.
     pub children: Vec<Child>,
     /// When to start the next one.
     pub start_at: Option<Instant>,
     failures: u32,
     /// The slot whose worker accepts for this one, and that worker: its successor knows nothing of it.
     pub adopted_by: Option<(usize, Pid)>,
+    /// Processes that were replaced after they had ended unexpectedly, and why the last one did.
+    pub restarts: u64,
+    pub last_death: String,
+    /// What the processes that are gone have counted.
+    pub past: Counters,
 }
 
 impl Slot {
@@ -135,18 +153,31 @@ impl Slot {
         Self { start_at: Some(Instant::now()), ..Self::default() }
     }
 
-    /// The process that is to serve this slot, if there is one.
-    pub fn current(&self) -> Option<&Child> {
-        self.children.last().filter(|child| matches!(child.state, State::Booting { .. } | State::Ready))
+    /// The process that accepts in this slot.
+    pub fn ready(&self) -> Option<&Child> {
+        self.children.iter().rev().find(|child| child.state == State::Ready)
     }
 
     pub fn is_ready(&self) -> bool {
-        self.current().is_some_and(|child| child.state == State::Ready)
+        self.ready().is_some()
+    }
+
+    /// The newest process that serves or is about to.
+    pub fn newest(&self) -> Option<&Child> {
+        self.children.iter().rev().find(|child| child.is_at_work())
     }
 
     /// Whether it is this process that is at work here.
     pub fn is_ready_as(&self, pid: Pid) -> bool {
-        self.is_ready() && self.current().is_some_and(|child| child.pid == pid)
+        self.ready().is_some_and(|child| child.pid == pid)
+    }
+
+    /// What failed before says nothing of what starts next.
+    pub fn forget_failures(&mut self) {
+        self.failures = 0;
+        if self.start_at.is_some() {
+            self.start_at = Some(Instant::now());
+        }
     }
 
     /// Plans the next process after one has ended: at once, or ever later if they keep failing.

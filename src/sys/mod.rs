@@ -3,9 +3,11 @@
 
 mod allocator;
 mod component;
+mod descriptor;
 mod memory;
 mod process;
 
 pub use component::map_component;
+pub use descriptor::redirect;
 pub use memory::{AllBitsValid, map_shared};
 pub use process::{Share, close_all_except, fork, inherited, share_processor};

@@ -38,10 +38,12 @@ pub fn close_all_except(keep: &[RawFd]) {
     }
 }
 
-/// Takes ownership of a descriptor that a forked child inherited by number.
+/// Takes ownership of a descriptor that a process got by number: a forked child of its parent, an executed one of
+/// whoever started it, or with a message.
 pub fn inherited(fd: RawFd) -> OwnedFd {
-    // SAFETY: called once per descriptor that this child was told to keep (`close_all_except`); its parent's
-    // owner is a copy in memory that this process never drops.
+    // SAFETY: called once per descriptor, and nothing else owns it: one that a child was told to keep
+    // (`close_all_except`), whose parent's owner is a copy in memory that this process never drops; an open one that
+    // we were told to use; one that the kernel has just made for a message.
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 

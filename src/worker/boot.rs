@@ -8,8 +8,8 @@ use crate::lane::pool::Pool;
 use crate::lane::queue::{Lane, Shop, StartError};
 use crate::lane::slice::Ticker;
 use crate::message::{FromWorker, Start, send_message, shorten};
+use crate::sandbox::{die_with, drop_privileges};
 use crate::sys::{self, Share};
-use nix::sys::signal::Signal;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -21,25 +21,22 @@ const LOOP_SHARE: Share = Share { nice: 0, slice: Duration::from_micros(100) };
 const HOST_THREADS: usize = 4;
 
 pub fn boot(start: Start) -> Result<(), Failure> {
-    // A worker must not outlive its supervisor, however that ends.
-    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
-    if nix::unistd::getppid() != start.supervisor {
-        return Err(Failure::internal("the supervisor is gone"));
-    }
+    die_with(start.supervisor)?;
     let mut keep = vec![start.artefact, start.channel];
-    keep.extend(start.listeners.iter().flatten());
-    let log = crate::log::descriptor();
-    keep.extend(log);
+    keep.extend(&start.listeners);
+    keep.extend(crate::log::descriptors());
     sys::close_all_except(&keep);
     let artefact = File::from(sys::inherited(start.artefact));
     let channel = sys::inherited(start.channel);
-    let listeners = start.listeners.iter().map(|slot| slot.iter().map(|fd| sys::inherited(*fd)).collect()).collect();
+    let listeners = start.listeners.iter().copied().map(sys::inherited).collect();
 
     let template = match Template::new(start.settings.clone(), &start.plan, &artefact) {
         Ok(template) => template,
         Err(error) => return refuse(&channel, FromWorker::LoadFailed { message: shorten(&format!("{error:#}")) }),
     };
     drop(artefact);
+    // After the code was mapped, as the cache's files are the supervisor's alone and wasmtime opens them by name.
+    drop_privileges(start.settings.identity, start.supervisor)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(HOST_THREADS).build()?;
     sys::share_processor(&LOOP_SHARE);

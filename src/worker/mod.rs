@@ -2,6 +2,7 @@
 
 mod boot;
 mod drain;
+mod listener;
 mod serve;
 
 use crate::exit::Exit;

@@ -1,19 +1,22 @@
 //! A worker at work: it accepts on its slot's sockets, listens to the supervisor, shows signs of life.
 
 use super::drain;
+use super::listener::Listener;
 use crate::exit::Failure;
 use crate::http::connection::Front;
 use crate::lane::Lane;
-use crate::message::{FromWorker, MAX_LEN, Received, ToWorker, parse, send_message};
+use crate::log;
+use crate::message::{FromWorker, Received, ToWorker, receive_with, send_message};
 use crate::scoreboard::Row;
+use nix::sys::stat::fstat;
 use std::collections::HashMap;
 use std::io;
-use std::net::TcpListener as StdListener;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
-use tokio::net::{TcpListener, UnixDatagram};
+use tokio::io::Interest;
+use tokio::net::UnixDatagram;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
@@ -34,73 +37,74 @@ pub fn start_heartbeat(row: &'static Row, limit: Duration) {
     });
 }
 
-/// The sockets that this worker inherited, and the tasks that accept on some of them.
+/// The listening sockets that this worker has, and the tasks that accept on them.
 pub struct Listeners {
     front: Arc<Front>,
-    slots: Vec<Vec<OwnedFd>>,
-    accepting: HashMap<usize, Vec<JoinHandle<()>>>,
+    slots: HashMap<usize, Vec<Accepting>>,
+}
+
+struct Accepting {
+    socket: OwnedFd,
+    task: JoinHandle<()>,
 }
 
 impl Listeners {
     /// Accepts on a slot's sockets from now on.
-    fn accept(&mut self, slot: usize) -> io::Result<()> {
-        let Some(sockets) = self.slots.get(slot).filter(|_| !self.accepting.contains_key(&slot)) else {
-            return Ok(());
-        };
-        let mut tasks = Vec::new();
+    fn accept(&mut self, slot: usize, sockets: Vec<OwnedFd>) -> io::Result<()> {
         for socket in sockets {
-            let listener = TcpListener::from_std(StdListener::from(socket.try_clone()?))?;
+            // A Unix socket or an inherited one belongs to all slots alike.
+            if self.has(&socket)? {
+                continue;
+            }
+            let listener = Listener::new(socket.try_clone()?)?;
             let front = self.front.clone();
-            tasks.push(tokio::spawn(async move {
+            let task = tokio::spawn(async move {
                 loop {
-                    take_one(&front, listener.accept().await).await;
+                    if let Err(error) = listener.accept(&front).await {
+                        recover(error).await;
+                    }
                 }
-            }));
+            });
+            self.slots.entry(slot).or_default().push(Accepting { socket, task });
         }
-        self.accepting.insert(slot, tasks);
         Ok(())
     }
 
+    fn has(&self, socket: &OwnedFd) -> io::Result<bool> {
+        let number = fstat(socket)?.st_ino;
+        let ours = self.slots.values().flatten();
+        Ok(ours.filter_map(|one| fstat(&one.socket).ok()).any(|stat| stat.st_ino == number))
+    }
+
     fn release(&mut self, slot: usize) {
-        for task in self.accepting.remove(&slot).unwrap_or_default() {
-            task.abort();
+        for one in self.slots.remove(&slot).unwrap_or_default() {
+            one.task.abort();
         }
     }
 
     /// Takes what already waits in the queues that this worker accepts from, then closes every socket.
-    pub async fn close(mut self) {
-        for slot in self.accepting.keys().copied().collect::<Vec<_>>() {
-            self.release(slot);
-            // The aborted tasks go away at the next turn of the loop, and with them their registrations.
-            tokio::task::yield_now().await;
-            for socket in &self.slots[slot] {
-                let Ok(listener) = socket.try_clone().map(StdListener::from) else { continue };
-                while let Ok((stream, client)) = listener.accept() {
-                    let stream = stream.set_nonblocking(true).and_then(|()| tokio::net::TcpStream::from_std(stream));
-                    if let Ok(stream) = stream {
-                        self.front.accept(stream, client);
-                    }
-                }
-            }
+    pub async fn close(self) {
+        let all: Vec<Accepting> = self.slots.into_values().flatten().collect();
+        all.iter().for_each(|one| one.task.abort());
+        // The aborted tasks go away at the next turn of the loop, and with them their registrations.
+        tokio::task::yield_now().await;
+        for one in all {
+            Listener::take_waiting(one.socket, &self.front);
         }
     }
 }
 
-async fn take_one(front: &Arc<Front>, accepted: io::Result<(tokio::net::TcpStream, std::net::SocketAddr)>) {
-    match accepted {
-        Ok((stream, client)) => front.accept(stream, client),
-        Err(error) => {
-            use nix::libc::{ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM};
-            match error.raw_os_error() {
-                // The client has left before we came.
-                Some(ECONNABORTED | EINTR) => {}
-                code => {
-                    if !matches!(code, Some(EMFILE | ENFILE | ENOBUFS | ENOMEM)) {
-                        tracing::warn!("cannot accept a connection: {error}");
-                    }
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
+/// What to do about an error of accept(2).
+async fn recover(error: io::Error) {
+    use nix::libc::{ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM};
+    match error.raw_os_error() {
+        // The client has left before we came.
+        Some(ECONNABORTED | EINTR) => {}
+        code => {
+            if !matches!(code, Some(EMFILE | ENFILE | ENOBUFS | ENOMEM)) {
+                tracing::warn!("cannot accept a connection: {error}");
             }
+            tokio::time::sleep(ACCEPT_PAUSE).await;
         }
     }
 }
@@ -110,34 +114,43 @@ pub async fn serve(
     front: &Arc<Front>,
     lane: &Lane,
     channel: OwnedFd,
-    slots: Vec<Vec<OwnedFd>>,
+    sockets: Vec<OwnedFd>,
     slot: usize,
 ) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate())?;
-    let mut listeners = Listeners { front: front.clone(), slots, accepting: HashMap::new() };
-    listeners.accept(slot)?;
+    let mut listeners = Listeners { front: front.clone(), slots: HashMap::new() };
+    listeners.accept(slot, sockets)?;
     // Like a datagram socket, a SOCK_SEQPACKET one keeps the borders of messages; closed, it yields empty ones.
     let channel = UnixDatagram::from_std(channel.into())?;
-    let mut buffer = [0; MAX_LEN + 1];
+    // From here on silence means something, and starting up may have held the loop.
+    lane.shop().row.beat();
     send_message(channel.as_fd(), &FromWorker::Ready)?;
     loop {
-        tokio::select! {
+        let (message, descriptors) = tokio::select! {
             _ = terminate.recv() => {
                 // Told directly: the supervisor puts another worker into our slot meanwhile.
                 let _ = send_message(channel.as_fd(), &FromWorker::Draining);
                 break;
             }
-            length = channel.recv(&mut buffer) => match parse(&buffer[..length.unwrap_or(0)]) {
-                Received::Message(ToWorker::Adopt { slot }) => {
-                    if let Err(error) = listeners.accept(slot) {
-                        tracing::warn!("cannot accept for slot {slot}: {error}");
-                    }
+            received = channel.async_io(Interest::READABLE, || Ok(receive_with(channel.as_fd())?)) => {
+                received.unwrap_or((Received::Closed, Vec::new()))
+            }
+        };
+        match message {
+            Received::Message(ToWorker::Adopt { slot }) => {
+                if let Err(error) = listeners.accept(slot, descriptors) {
+                    tracing::warn!("cannot accept for slot {slot}: {error}");
                 }
-                Received::Message(ToWorker::Release { slot }) => listeners.release(slot),
-                Received::Message(ToWorker::Drain) => break,
-                Received::Garbage => tracing::warn!("the supervisor said something unknown"),
-                Received::Nothing | Received::Closed => return Err(Failure::internal("the supervisor is gone")),
-            },
+            }
+            Received::Message(ToWorker::Release { slot }) => listeners.release(slot),
+            Received::Message(ToWorker::LogFiles { log, access }) => {
+                let mut descriptors = descriptors.into_iter();
+                let log = log.then(|| descriptors.next()).flatten();
+                log::replace(log, access.then(|| descriptors.next()).flatten());
+            }
+            Received::Message(ToWorker::Drain) => break,
+            Received::Garbage => tracing::warn!("the supervisor said something unknown"),
+            Received::Nothing | Received::Closed => return Err(Failure::internal("the supervisor is gone")),
         }
     }
     drain::drain(front, lane, listeners).await;

@@ -4,6 +4,7 @@ use std::env;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,6 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use nix::pty::openpty;
+use tempfile::TempDir;
 
 use super::{Log, PATIENCE, Server, eventually, guest, timed};
 
@@ -19,11 +21,23 @@ use super::{Log, PATIENCE, Server, eventually, guest, timed};
 pub struct Wasmserve {
     command: Command,
     args: Vec<String>,
+    /// Where its control socket goes, if nothing else is said: no two servers of the tests know of each other.
+    runtime: TempDir,
+}
+
+/// The executable that the tests drive.
+pub fn executable() -> PathBuf {
+    env::var_os("WASMSERVE_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_wasmserve").into()).into()
 }
 
 impl Wasmserve {
     pub fn new(args: &[&str]) -> Self {
-        let executable = env::var_os("WASMSERVE_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_wasmserve").into());
+        Self::of(&executable()).args(args)
+    }
+
+    /// With another executable.
+    pub fn of(executable: &Path) -> Self {
+        let runtime = TempDir::new().unwrap();
         let mut command = Command::new(executable);
         // One cache for all tests: each guest is compiled once. Tests about the cache use their own.
         let cache = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("wasmserve-cache");
@@ -31,8 +45,9 @@ impl Wasmserve {
             .env_clear()
             .env("PATH", env::var_os("PATH").unwrap_or_default())
             .env("WASMSERVE_CACHE_DIR", cache)
+            .env("XDG_RUNTIME_DIR", runtime.path())
             .stdin(Stdio::null());
-        Self { command, args: Vec::new() }.args(args)
+        Self { command, args: Vec::new(), runtime }
     }
 
     /// Serving one of the prebuilt guests, or the file at a path.
@@ -63,6 +78,34 @@ impl Wasmserve {
     pub fn current_dir(mut self, folder: impl AsRef<Path>) -> Self {
         self.command.current_dir(folder);
         self
+    }
+
+    /// What it has as descriptor 0, as a program does that was started by inetd(8).
+    pub fn stdin(mut self, descriptor: impl Into<OwnedFd>) -> Self {
+        self.command.stdin(descriptor.into());
+        self
+    }
+
+    /// Started by another program, which gets these arguments, then the executable and its own arguments.
+    pub fn through(mut self, program: &str, args: &[&str]) -> Self {
+        let mut command = Command::new(program);
+        command.args(args).arg(self.command.get_program()).env_clear();
+        for (name, value) in self.command.get_envs() {
+            if let Some(value) = value {
+                command.env(name, value);
+            }
+        }
+        if let Some(folder) = self.command.get_current_dir() {
+            command.current_dir(folder);
+        }
+        command.stdin(Stdio::null());
+        self.command = command;
+        self
+    }
+
+    /// Started by a shell, which runs this first and then becomes the executable.
+    pub fn through_shell(self, first: &str) -> Self {
+        self.through("sh", &["-c", &format!("{first}; exec \"$0\" \"$@\"")])
     }
 
     /// In a process group of its own, as a shell would start it.
@@ -105,17 +148,17 @@ impl Wasmserve {
         self.command.args(["--port", "0"]).stdout(Stdio::null()).stderr(terminal.slave);
         let child = self.command.args(&self.args).spawn().expect("the executable starts");
         // Our copies of its end of the terminal go with the command.
-        let name = self.args.join(" ");
-        drop(self);
-        Server::new(name, child, Log::collect(File::from(terminal.master)))
+        let Self { command, args, runtime } = self;
+        drop(command);
+        Server::new(args.join(" "), child, Log::collect(File::from(terminal.master)), runtime)
     }
 
     /// Starts without waiting for anything.
     pub fn launch(mut self) -> Server {
         let given = |name: &str| self.args.iter().any(|arg| arg == name);
-        let port_is_given = given("--bind")
-            || given("--port")
-            || self.command.get_envs().any(|(name, _)| name == "WASMSERVE_PORT" || name == "WASMSERVE_BIND");
+        let by_variable = ["WASMSERVE_PORT", "WASMSERVE_BIND", "LISTEN_FDS"];
+        let port_is_given = ["--bind", "--port", "--fd"].into_iter().any(given)
+            || self.command.get_envs().any(|(name, _)| by_variable.iter().any(|variable| *variable == name));
         let mut args = Vec::new();
         if !port_is_given {
             args.extend(["--port", "0"]);
@@ -132,7 +175,15 @@ impl Wasmserve {
             .spawn()
             .expect("the executable starts");
         let log = Log::collect(child.stderr.take().unwrap());
-        Server::new(self.args.join(" "), child, log)
+        Server::new(self.args.join(" "), child, log, self.runtime)
+    }
+
+    /// Starts a command that prints until it is ended; its log is what it prints.
+    pub fn launch_printing(mut self) -> Server {
+        self.command.args(&self.args).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = self.command.spawn().expect("the executable starts");
+        let log = Log::collect(child.stdout.take().unwrap());
+        Server::new(self.args.join(" "), child, log, self.runtime)
     }
 
     /// Runs a command that ends by itself.

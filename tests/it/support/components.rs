@@ -4,6 +4,8 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use tempfile::TempDir;
+
 const ERROR_CODE: &str = include_str!("../components/error-code.wat");
 
 /// The path of a prebuilt guest.
@@ -48,4 +50,39 @@ pub fn write_component(folder: &Path, name: &str, content: impl AsRef<[u8]>) -> 
     let path = folder.join(name);
     fs::write(&path, content).unwrap();
     path
+}
+
+/// A component file that is served while tests put others in its place.
+pub struct AppFile {
+    folder: TempDir,
+    pub path: PathBuf,
+}
+
+impl AppFile {
+    /// A copy of a prebuilt guest.
+    pub fn of(guest: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let path = write_component(folder.path(), "app.wasm", prebuilt(guest));
+        Self { folder, path }
+    }
+
+    /// Puts a prebuilt guest there, by an atomic rename, as build tools do.
+    pub fn become_guest(&self, guest: &str) {
+        self.become_file(prebuilt(guest));
+    }
+
+    /// The same with any content.
+    pub fn become_file(&self, content: impl AsRef<[u8]>) {
+        let new = write_component(self.folder.path(), "app.wasm.new", content);
+        fs::rename(new, &self.path).unwrap();
+    }
+
+    pub fn remove(&self) {
+        fs::remove_file(&self.path).unwrap();
+    }
+}
+
+/// The bytes of a prebuilt guest.
+pub fn prebuilt(name: &str) -> Vec<u8> {
+    fs::read(guest(name)).unwrap()
 }

@@ -17,7 +17,7 @@ pub struct Record {
 }
 
 impl Record {
-    fn parse(line: String) -> Self {
+    pub fn parse(line: String) -> Self {
         let fields = serde_json::from_str(&line).unwrap_or(Value::Null);
         Self { line, fields }
     }

@@ -5,26 +5,36 @@
 
 mod command;
 mod components;
+mod control;
 mod http1;
 mod http2;
+mod load;
 mod log;
+mod metrics;
 mod process;
 mod response;
 mod server;
 mod syscalls;
+mod unix;
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use command::{Finished, Wasmserve};
-pub use components::{app_of_both, async_app, code_to_compile, guest, sync_app, with, write_component};
+pub use command::{Finished, Wasmserve, executable};
+pub use components::{
+    AppFile, app_of_both, async_app, code_to_compile, guest, prebuilt, sync_app, with, write_component,
+};
+pub use control::Control;
 pub use http1::{Connection, chunked, request};
 pub use http2::Http2;
+pub use load::{Load, Tally};
 pub use log::{Log, Record};
+pub use metrics::Metrics;
 pub use process::{MemoryWatch, Process};
 pub use response::{Head, Response};
 pub use server::Server;
-pub use syscalls::syscalls_during;
+pub use syscalls::{block_loop, syscalls_during};
+pub use unix::{NotifySocket, get_over_unix};
 
 /// Each guest in both generations: wasi:http 0.2 is sync, 0.3 async.
 pub const HELLOS: [&str; 2] = ["hello-sync", "hello-async"];
@@ -70,4 +80,13 @@ pub fn parallel<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<
         let threads: Vec<_> = (0..count).map(|n| scope.spawn(move || work(n))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     })
+}
+
+/// Waits for so long, where what is tested is that something does not happen or goes on, and nothing tells when.
+pub fn for_a_while(time: Duration, mut meanwhile: impl FnMut()) {
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        meanwhile();
+        thread::park_timeout(Duration::from_millis(3));
+    }
 }

@@ -51,6 +51,16 @@ impl Process {
         processes.filter(|p| p.parent() == Some(self.pid)).collect()
     }
 
+    /// Children that have ended and were not waited for.
+    pub fn zombies(self) -> Vec<Process> {
+        self.children().into_iter().filter(|child| child.state() == Some('Z')).collect()
+    }
+
+    /// Its name, cut off after 15 characters.
+    pub fn name(self) -> String {
+        fs::read_to_string(format!("/proc/{}/comm", self.pid)).unwrap_or_default().trim_end().to_owned()
+    }
+
     /// What the process has mapped, by path.
     pub fn maps(self) -> String {
         fs::read_to_string(format!("/proc/{}/maps", self.pid)).unwrap()

@@ -2,15 +2,20 @@
 
 use std::net::{SocketAddr, TcpStream};
 use std::ops::Deref;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus};
 use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::Value;
+use serde_json::{Value, json};
+use tempfile::TempDir;
 
-use super::{Connection, Http2, Log, PATIENCE, Process, Record, Response, Wasmserve, eventually, request};
+use super::{
+    Connection, Control, Finished, Http2, Load, Log, Metrics, PATIENCE, Process, Record, Response, Wasmserve,
+    eventually, request,
+};
 
 /// A running server; killed when dropped.
 pub struct Server {
@@ -21,6 +26,8 @@ pub struct Server {
     /// The URL of the first listener.
     pub url: String,
     pub(super) ready: Option<Record>,
+    /// Where its control socket is, unless something else was said.
+    runtime: TempDir,
 }
 
 /// Its log.
@@ -43,8 +50,76 @@ impl Server {
         self.ready.as_ref().expect("a server that was waited for")
     }
 
-    pub fn new(command: String, child: Child, log: Log) -> Self {
-        Self { command, child, log, url: String::new(), ready: None }
+    pub fn new(command: String, child: Child, log: Log, runtime: TempDir) -> Self {
+        Self { command, child, log, url: String::new(), ready: None, runtime }
+    }
+
+    pub fn runtime_folder(&self) -> &Path {
+        self.runtime.path()
+    }
+
+    /// The newest control socket.
+    #[track_caller]
+    pub fn control_path(&self) -> PathBuf {
+        self.wait_for("the control socket", |r| r.is_event("control"));
+        self.all(|r| r.is_event("control")).pop().unwrap().text("path").into()
+    }
+
+    /// Runs `wasmserve COMMAND` for this server.
+    #[track_caller]
+    pub fn control(&self, args: &[&str]) -> Finished {
+        let path = self.control_path();
+        Wasmserve::new(args).args(&["--control", path.to_str().unwrap()]).run()
+    }
+
+    /// The same, and it is done.
+    #[track_caller]
+    pub fn do_control(&self, args: &[&str]) -> Finished {
+        let finished = self.control(args);
+        assert_eq!(finished.code, Some(0), "{args:?}: {finished:?}\nlog:\n{}", self.log);
+        finished
+    }
+
+    /// What the server tells of itself.
+    #[track_caller]
+    pub fn status(&self) -> Value {
+        let answer = Control::open(&self.control_path()).ask(&json!({"version": 1, "command": "status"}));
+        assert_eq!(answer["result"], "status", "{answer}");
+        answer["status"].clone()
+    }
+
+    /// HUP, and the new generation serves.
+    #[track_caller]
+    pub fn reload(&self) {
+        let mark = self.len();
+        self.signal(Signal::SIGHUP);
+        self.wait_from(mark, "the end of the reload", |r| r.is_event("reload-finished"));
+    }
+
+    #[track_caller]
+    pub fn admin_address(&self) -> SocketAddr {
+        let url = self.wait_for("the admin listener", |r| r.is_event("admin-ready")).text("url").to_owned();
+        let authority = url.strip_prefix("http://").unwrap_or(&url).trim_end_matches('/').to_owned();
+        authority.parse().unwrap_or_else(|_| panic!("not the URL of an address: {url:?}"))
+    }
+
+    /// GET from the admin listener.
+    #[track_caller]
+    pub fn admin(&self, target: &str) -> Response {
+        Connection::open(self.admin_address()).get(target)
+    }
+
+    #[track_caller]
+    pub fn metrics(&self) -> Metrics {
+        let response = self.admin("/metrics");
+        assert_eq!(response.status, 200, "{}", response.text());
+        Metrics::parse(&response.text())
+    }
+
+    /// So many clients that ask again and again, over a new connection each time.
+    #[track_caller]
+    pub fn load(&self, clients: usize) -> Load {
+        Load::begin(self.address(), clients)
     }
 
     /// The URL in a ready line that has no fields.
@@ -98,6 +173,15 @@ impl Server {
         let start = self.records().iter().rposition(is_old).expect("a worker that was ready");
         let record = self.wait_from(start + 1, "the worker's replacement", |r| is_worker_ready(r, slot));
         Process { pid: record.number("pid") as i32 }
+    }
+
+    /// A new connection to the worker in this slot of a server with `--identify`.
+    #[track_caller]
+    pub fn connect_to(&self, slot: u64) -> Connection {
+        eventually("a connection to the worker", || {
+            let mut connection = self.connect();
+            (connection.get("/hello").place().0 == slot).then_some(connection)
+        })
     }
 
     pub fn has_ended(&mut self) -> bool {

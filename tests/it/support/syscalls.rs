@@ -26,6 +26,23 @@ pub fn syscalls_during(process: Process, work: impl FnOnce()) -> HashMap<i64, u6
     })
 }
 
+/// Stops the thread that runs a worker's loop, and no other of its threads, until the process ends.
+pub fn block_loop(process: Process) {
+    let (stopped, begin) = mpsc::channel();
+    thread::spawn(move || {
+        let main = Pid::from_raw(process.pid);
+        ptrace::seize(main, ptrace::Options::empty()).unwrap();
+        ptrace::interrupt(main).unwrap();
+        let flags = WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD;
+        let mut notify = Some(stopped);
+        // Whoever traces is told first of its end, and has to wait for it so that the parent is told.
+        while !matches!(waitpid(main, Some(flags)), Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) | Err(_)) {
+            notify.take().map(|stopped| stopped.send(()));
+        }
+    });
+    begin.recv().expect("ptrace(2) of a descendant is allowed here");
+}
+
 fn trace(process: Process, done: &AtomicBool, attached: mpsc::Sender<()>) -> HashMap<i64, u64> {
     let options = ptrace::Options::PTRACE_O_TRACESYSGOOD | ptrace::Options::PTRACE_O_TRACECLONE;
     for task in fs::read_dir(format!("/proc/{}/task", process.pid)).unwrap() {

@@ -1,0 +1,65 @@
+//! The lines that go over the control socket.
+
+use crate::status::Status;
+use serde::{Deserialize, Serialize};
+
+/// Version of the protocol, in every request and every answer.
+pub const VERSION: u32 = 1;
+/// Longest request, in bytes.
+pub const MAX_REQUEST: usize = 4096;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    pub version: u32,
+    #[serde(flatten)]
+    pub command: Command,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "command")]
+pub enum Command {
+    Status,
+    /// Answered when the new generation serves, or has failed.
+    Reload,
+    /// Answered when the generation before serves again, or has failed.
+    Rollback,
+    Scale {
+        workers: usize,
+    },
+    /// Answered at once: the replacements are on their way.
+    Recycle {
+        worker: Option<usize>,
+    },
+    /// Answered at once: what is in flight is being finished.
+    Stop,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    pub version: u32,
+    #[serde(flatten)]
+    pub result: Outcome,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "result")]
+pub enum Outcome {
+    /// Done; what there is to say.
+    Done {
+        message: String,
+    },
+    Status {
+        status: Box<Status>,
+    },
+    /// Not done, why, and the exit code that says so (see `exit::Exit`).
+    Failed {
+        message: String,
+        exit_code: u8,
+    },
+}
+
+impl Answer {
+    pub fn new(result: Outcome) -> Self {
+        Self { version: VERSION, result }
+    }
+}
