@@ -27,8 +27,8 @@ pub struct Row {
     pub instances: AtomicU64,
     /// Bytes of memory that they have.
     pub memory: AtomicU64,
-    /// Instances that ended by a trap.
-    pub traps: AtomicU64,
+    /// Instances that ended by a trap, by its kind: see `TRAPS`.
+    pub traps: [AtomicU64; TRAPS.len()],
     /// Instances that were ended because they took too long to start up or shut down.
     pub timeouts: AtomicU64,
     /// Instances that were replaced for their age, requests or memory.
@@ -45,15 +45,26 @@ impl Row {
     pub fn reset(&self) {
         let Self { heartbeat, requests, responses, latency, latency_sum, in_flight, queued, .. } = self;
         let Self { instances, memory, traps, timeouts, recycles, dropped_records, .. } = self;
-        let single = [heartbeat, requests, latency_sum, in_flight, queued, instances, memory, traps, timeouts];
-        let counters = single.into_iter().chain([recycles, dropped_records]).chain(responses).chain(latency);
+        let single = [heartbeat, requests, latency_sum, in_flight, queued, instances, memory, timeouts];
+        let counters = single.into_iter().chain([recycles, dropped_records]).chain(responses).chain(latency).chain(traps);
         counters.for_each(|counter| counter.store(0, Relaxed));
+    }
+
+    /// Counts a trap with this name; none has an error of a host function.
+    pub fn count_trap(&self, name: Option<&str>) {
+        let name = name.unwrap_or("host");
+        let kind = TRAPS.iter().position(|known| *known == name).unwrap_or(TRAPS.len() - 1);
+        self.traps[kind].fetch_add(1, Relaxed);
     }
 
     pub fn beat(&self) {
         self.heartbeat.store(monotonic_ms().max(1), Relaxed);
     }
 }
+
+/// Kinds of traps that are counted: wasmtime's names of the common ones, errors of the host's functions, the rest.
+pub const TRAPS: [&str; 6] =
+    ["unreachable", "out-of-bounds", "stack-overflow", "integer-division-by-zero", "host", "other"];
 
 /// Upper bounds of the latency histogram, in microseconds; what took longer than the last is counted beyond it.
 pub const BUCKETS: [u64; 42] = {

@@ -1,8 +1,9 @@
 //! What a server tells of itself: the supervisor puts it together, the control socket, the admin listener and
 //! `wasmserve status` show it. Serialised as it is, so fields are only ever added.
 
-use crate::scoreboard::{BUCKETS, Row};
+use crate::scoreboard::{BUCKETS, Row, TRAPS};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -127,6 +128,8 @@ pub struct Counters {
     /// Bytes of the instances' memories.
     pub memory: u64,
     pub traps: u64,
+    /// The same by kind: see `scoreboard::TRAPS`.
+    pub traps_by_kind: BTreeMap<String, u64>,
     pub timeouts: u64,
     pub recycles: u64,
     pub dropped_log_records: u64,
@@ -143,7 +146,8 @@ impl Counters {
             queued: row.queued.load(Relaxed),
             instances: row.instances.load(Relaxed),
             memory: row.memory.load(Relaxed),
-            traps: row.traps.load(Relaxed),
+            traps: row.traps.iter().fold(0, |sum, kind| sum.wrapping_add(kind.load(Relaxed))),
+            traps_by_kind: TRAPS.iter().zip(&row.traps).map(|(kind, n)| (kind.to_string(), n.load(Relaxed))).collect(),
             timeouts: row.timeouts.load(Relaxed),
             recycles: row.recycles.load(Relaxed),
             dropped_log_records: row.dropped_records.load(Relaxed),
@@ -168,6 +172,9 @@ impl Counters {
         add(&mut self.instances, other.instances);
         add(&mut self.memory, other.memory);
         add(&mut self.traps, other.traps);
+        for (kind, more) in &other.traps_by_kind {
+            add(self.traps_by_kind.entry(kind.clone()).or_default(), *more);
+        }
         add(&mut self.timeouts, other.timeouts);
         add(&mut self.recycles, other.recycles);
         add(&mut self.dropped_log_records, other.dropped_log_records);

@@ -19,12 +19,11 @@ const fn metric(name: &'static str, kind: &'static str, help: &'static str, valu
     Metric { name, kind, help, value }
 }
 
-const OF_WORKERS: [Metric; 12] = [
+const OF_WORKERS: [Metric; 11] = [
     metric("requests_in_flight", "gauge", "Requests a guest is working on.", |slot| slot.counters.in_flight),
     metric("requests_queued", "gauge", "Requests waiting for an instance.", |slot| slot.counters.queued),
     metric("instances", "gauge", "Instances alive.", |slot| slot.counters.instances),
     metric("instance_memory_bytes", "gauge", "Memory of the instances.", |slot| slot.counters.memory),
-    metric("instance_traps_total", "counter", "Instances that ended by a trap.", |slot| slot.counters.traps),
     metric("instance_timeouts_total", "counter", "Instances that took too long to start up or shut down.", |slot| {
         slot.counters.timeouts
     }),
@@ -70,6 +69,12 @@ pub fn render(status: &Status) -> String {
     page.family("request_duration_seconds", "histogram", help);
     for slot in &status.slots {
         page.histogram("request_duration_seconds", slot.worker, &slot.counters);
+    }
+    page.family("instance_traps_total", "counter", "Instances that ended by a trap, by its kind.");
+    for slot in &status.slots {
+        for (kind, count) in &slot.counters.traps_by_kind {
+            page.sample("instance_traps_total", slot.worker, &format!(",kind=\"{}\"", escape(kind)), count);
+        }
     }
     for Metric { name, kind, help, value } in &OF_WORKERS {
         page.family(name, kind, help);

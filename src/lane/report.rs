@@ -128,7 +128,7 @@ fn death(handle: &Handle, end: Result<End, Ended>) -> Option<Death> {
 
 fn count(handle: &Handle, death: &Death, row: &Row) {
     if death.kind == "trap" {
-        row.traps.fetch_add(1, Relaxed);
+        row.count_trap(death.trap.as_deref());
     } else if matches!(handle.slice.killed(), Some(Why::Limit { .. })) {
         row.timeouts.fetch_add(1, Relaxed);
     }
