@@ -3,8 +3,8 @@
 use super::run::Supervisor;
 use super::signals::unblock_in_child;
 use super::upgrade;
-use crate::message::AdminStart;
 use crate::exit::{Exit, Failure};
+use crate::message::AdminStart;
 use crate::sys;
 use nix::unistd::{Pid, getpid};
 use std::net::{SocketAddr, TcpListener};
@@ -27,7 +27,10 @@ impl Admin {
         let listener = match upgrade::admin_listener() {
             Some(inherited) => TcpListener::from(sys::inherited(inherited)),
             None => TcpListener::bind(address).map_err(|error| {
-                Failure::new(Exit::Usage, format!("--admin: cannot listen on {address}: {error}; choose another address"))
+                Failure::new(
+                    Exit::Usage,
+                    format!("--admin: cannot listen on {address}: {error}; choose another address"),
+                )
             })?,
         };
         listener.set_nonblocking(true)?;
@@ -74,7 +77,11 @@ impl Supervisor {
         let Some(admin) = self.admin.as_mut().filter(|admin| admin.child == Some(pid)) else { return false };
         admin.child = None;
         if self.ending.is_none() {
-            tracing::warn!(event = "admin-exited", pid = pid.as_raw(), "the admin process has ended: it is started again");
+            tracing::warn!(
+                event = "admin-exited",
+                pid = pid.as_raw(),
+                "the admin process has ended: it is started again"
+            );
         }
         true
     }

@@ -1,14 +1,15 @@
 //! What becomes of the children: they report, end, go silent, grow too large.
 
+use super::ready;
 use super::rollout::Generation;
 use super::run::{GRACE, Supervisor};
 use super::slot::{Child, Slot, State};
 use super::status::resident;
-use super::ready;
 use crate::exit::{Exit, Failure};
 use crate::message::{FromWorker, Received};
 use crate::scoreboard::Row;
 use crate::status::Counters;
+use crate::sys;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -93,6 +94,8 @@ impl Supervisor {
             ready::tell(&self.settings, &self.generations.current.loaded.plan, &addresses);
             self.notify.ready();
             super::upgrade::tell_ready();
+            // Most of what ran until here never runs again.
+            sys::release_read_only();
         }
     }
 
@@ -122,7 +125,9 @@ impl Supervisor {
                 }
                 Ok(status) => status,
             };
-            let (Some(pid), WaitStatus::Exited(..) | WaitStatus::Signaled(..)) = (status.pid(), status) else { continue };
+            let (Some(pid), WaitStatus::Exited(..) | WaitStatus::Signaled(..)) = (status.pid(), status) else {
+                continue;
+            };
             let found = self.slots.iter().position(|slot| slot.children.iter().any(|child| child.pid == pid));
             match found {
                 Some(index) => self.bury(index, pid, status),

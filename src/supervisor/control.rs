@@ -195,7 +195,8 @@ impl Connection {
         };
         let line: Vec<u8> = self.input.drain(..=end).collect();
         // The version first: a request of another one may look like nothing that we know.
-        let value: serde_json::Value = serde_json::from_slice(&line).map_err(|_| "the request is not JSON".to_owned())?;
+        let value: serde_json::Value =
+            serde_json::from_slice(&line).map_err(|_| "the request is not JSON".to_owned())?;
         match value.get("version").and_then(serde_json::Value::as_u64) {
             Some(version) if version == u64::from(VERSION) => {}
             Some(version) => return Err(format!("version {version} is not spoken here, but {VERSION}")),

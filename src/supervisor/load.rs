@@ -48,7 +48,9 @@ pub fn begin(settings: &Settings, roles: Roles) -> Result<Loading, Failure> {
     let key = (roles.key)(&bytes).map_err(Failure::internal)?;
     if let Some(entry) = cache.as_ref().and_then(|cache| cache.get(&key)) {
         match (roles.plan)(settings, &entry.report) {
-            Ok(plan) => return Ok(Loading::Done(Loaded { code: entry.code, report: entry.report, plan, was_compiled: false })),
+            Ok(plan) => {
+                return Ok(Loading::Done(Loaded { code: entry.code, report: entry.report, plan, was_compiled: false }));
+            }
             Err(failure) if failure.exit == Exit::Load => return Err(failure),
             // An entry that cannot be read: made anew.
             Err(_) => cache.iter().for_each(|cache| cache.remove(&key)),

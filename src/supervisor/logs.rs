@@ -11,12 +11,11 @@ pub struct Files {
     access: Option<OwnedFd>,
 }
 
-/// Opens the files anew and writes to them from here on. None if there are none, or they cannot be opened: then the
-/// old ones are kept.
+/// Opens the files that there are anew and writes to them from here on. None if they cannot be opened: then the old
+/// ones are kept.
 pub fn reopen(settings: &Settings) -> Option<Files> {
     let open = |path: &Option<std::path::PathBuf>| path.as_deref().map(log::open).transpose();
     let files = match (open(&settings.log_file), open(&settings.access_log_file)) {
-        (Ok(None), Ok(None)) => return None,
         (Ok(log), Ok(access)) => Files { log, access },
         (Err(failure), _) | (_, Err(failure)) => {
             tracing::error!(event = "logs-not-reopened", "the log files stay as they are: {failure}");

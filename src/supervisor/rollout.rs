@@ -9,6 +9,7 @@ use super::slot::{Child, Slot, State};
 use crate::control::protocol::Outcome;
 use crate::exit::{Exit, Failure};
 use crate::status::LastReload;
+use crate::sys;
 use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -53,15 +54,7 @@ enum Step {
 impl Generations {
     pub fn new(loaded: Loaded, compile_seconds: f64) -> Self {
         let current = Rc::new(Generation { number: 1, loaded });
-        Self {
-            current,
-            previous: None,
-            rollout: None,
-            again: None,
-            newest_number: 1,
-            last: None,
-            compile_seconds,
-        }
+        Self { current, previous: None, rollout: None, again: None, newest_number: 1, last: None, compile_seconds }
     }
 
     pub fn is_rolling(&self) -> bool {
@@ -251,6 +244,7 @@ impl Supervisor {
             self.answer(Some(waiter), outcome.clone());
         }
         self.notify.ready();
+        sys::release_read_only();
         if let Some(waiters) = self.generations.again.take() {
             let mut waiters = waiters.into_iter();
             self.reload("asked for again meanwhile", waiters.next());

@@ -189,11 +189,8 @@ impl Supervisor {
         ];
         watched.extend(others.into_iter().flatten().map(|one| PollFd::new(one, PollFlags::POLLIN)));
         let starts = self.slots.iter().filter_map(|slot| slot.start_at);
-        let others = [
-            self.watch.as_ref().and_then(Watch::due),
-            self.notify.due(),
-            self.admin.as_ref().and_then(Admin::due),
-        ];
+        let others =
+            [self.watch.as_ref().and_then(Watch::due), self.notify.due(), self.admin.as_ref().and_then(Admin::due)];
         let due = self.children().filter_map(Child::deadline).chain(starts).chain(others.into_iter().flatten()).min();
         let pause = due.map_or(LOOK, |due| due.saturating_duration_since(Instant::now()).min(LOOK));
         // Rounded up, so that what is due then is due.
@@ -374,4 +371,3 @@ impl Supervisor {
         }
     }
 }
-

@@ -126,9 +126,8 @@ impl Supervisor {
         // The mask of blocked signals is cleared by `Command`.
         let started = Command::new(executable).args(std::env::args_os().skip(1)).env(VARIABLE, text).spawn();
         keep_over_exec(&passed, false);
-        let child = started.map_err(|error| {
-            Failure::internal(format!("{} cannot be started: {error}", executable.display()))
-        })?;
+        let child = started
+            .map_err(|error| Failure::internal(format!("{} cannot be started: {error}", executable.display())))?;
         self.pid_file.step_aside();
         Ok(Upgrade { pid: Pid::from_raw(child.id() as i32), ready: Some(File::from(ready)) })
     }

@@ -9,5 +9,5 @@ mod process;
 
 pub use component::map_component;
 pub use descriptor::redirect;
-pub use memory::{AllBitsValid, map_shared};
+pub use memory::{AllBitsValid, map_shared, release_read_only};
 pub use process::{Share, close_all_except, fork, inherited, share_processor};

@@ -1,7 +1,7 @@
 //! The admin listener: health, readiness, metrics and status, from a process of its own.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal::{SIGCONT, SIGKILL, SIGSTOP};
 use serde_json::{Value, json};
@@ -23,10 +23,24 @@ fn admin_process(server: &Server) -> Process {
     eventually("the admin process", || server.supervisor().children().into_iter().find(|c| !workers.contains(c)))
 }
 
-/// Requests answered with a status of this class.
+/// Waits until a number is told; what is told may be a moment old.
 #[track_caller]
-fn requests(server: &Server, class: &str) -> f64 {
-    server.metrics().sum("wasmserve_requests_total", &[("class", class)])
+fn until(server: &Server, name: &str, labels: &[(&str, &str)], value: f64) {
+    let mut last = f64::NAN;
+    let mut probe = || {
+        last = server.metrics().sum(name, labels);
+        (last == value).then_some(())
+    };
+    let end = Instant::now() + Duration::from_secs(5);
+    while probe().is_none() {
+        assert!(Instant::now() < end, "{name} {labels:?} is {last}, not {value}");
+        thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
+#[track_caller]
+fn until_requests(server: &Server, requests: f64) {
+    until(server, "wasmserve_requests_total", &[], requests);
 }
 
 #[test]
@@ -124,7 +138,7 @@ fn it_answers_while_every_worker_is_stopped() {
         assert_eq!(status, 200, "{target}");
         assert!(took < Duration::from_secs(2), "{target}: {took:?}");
     }
-    assert_eq!(requests(&server, "2xx"), 1.0);
+    until_requests(&server, 1.0);
     workers.iter().for_each(|worker| worker.signal(SIGCONT));
     assert_eq!(server.get("/").status, 200);
 }
@@ -141,6 +155,7 @@ fn metrics_count_what_was_sent_by_status_class() {
             }
         }
         server.get("/trap");
+        until_requests(&server, 14.0);
         let metrics = server.metrics();
         let count = |class| metrics.sum("wasmserve_requests_total", &[("class", class)]);
         let counts = ["2xx", "3xx", "4xx", "5xx"].map(count);
@@ -171,6 +186,7 @@ fn the_histogram_has_each_request_in_its_place() {
     for _ in 0..5 {
         server.get("/sleep?ms=300");
     }
+    until_requests(&server, 5.0);
     let metrics = server.metrics();
     let up_to = |bound| metrics.sum("wasmserve_request_duration_seconds_bucket", &[("le", bound)]);
     assert_eq!((up_to("0.2"), up_to("50"), up_to("+Inf")), (0.0, 5.0, 5.0));
@@ -187,20 +203,18 @@ fn counters_survive_the_death_of_workers_and_their_generations() {
         old.signal(SIGKILL);
         server.replacement(slot as u64, old);
     }
-    assert_eq!(requests(&server, "2xx"), 10.0);
+    until_requests(&server, 10.0);
     for _ in 0..5 {
         server.get("/hello");
     }
-    assert_eq!(requests(&server, "2xx"), 15.0);
+    until_requests(&server, 15.0);
     server.reload();
-    eventually("the old ones are gone", || {
-        (server.metrics().sum("wasmserve_worker_processes", &[]) == 2.0).then_some(())
-    });
+    until(&server, "wasmserve_generation", &[], 2.0);
+    until(&server, "wasmserve_worker_processes", &[], 2.0);
     let metrics = server.metrics();
     assert_eq!(metrics.sum("wasmserve_requests_total", &[]), 15.0);
     assert_eq!(metrics.sum("wasmserve_worker_restarts_total", &[]), 2.0);
     assert_eq!(metrics.sum("wasmserve_request_duration_seconds_count", &[]), 15.0);
-    assert_eq!(metrics.sum("wasmserve_generation", &[]), 2.0);
 }
 
 #[test]
@@ -211,7 +225,7 @@ fn counters_survive_the_removal_of_a_worker() {
     }
     server.do_control(&["scale", "1"]);
     eventually("they are gone", || (server.metrics().sum("wasmserve_worker_processes", &[]) == 1.0).then_some(()));
-    assert_eq!(requests(&server, "2xx"), 20.0);
+    until_requests(&server, 20.0);
 }
 
 #[test]
@@ -220,9 +234,10 @@ fn gauges_show_what_is_in_flight_and_who_waits() {
         let server = start(guest, &["--instances", "1", "--concurrency", "1", "--queue", "1"]);
         let held = server.occupy("/stream?chunks=2&bytes=1&ms=3600000");
         let waiting = server.fill_the_queue();
+        // Those that wait are in flight as well.
+        until(&server, "wasmserve_requests_in_flight", &[], 2.0);
+        until(&server, "wasmserve_requests_queued", &[], 1.0);
         let metrics = server.metrics();
-        assert_eq!(metrics.sum("wasmserve_requests_in_flight", &[]), 1.0, "{guest}");
-        assert_eq!(metrics.sum("wasmserve_requests_queued", &[]), 1.0, "{guest}");
         assert_eq!(metrics.sum("wasmserve_instances", &[]), 1.0, "{guest}");
         assert!(metrics.sum("wasmserve_instance_memory_bytes", &[]) > 0.0, "{guest}");
         assert!(metrics.sum("wasmserve_worker_resident_memory_bytes", &[]) > f64::from(1 << 20), "{guest}");
@@ -236,8 +251,8 @@ fn traps_are_counted_by_kind() {
     for target in ["/trap", "/trap", "/recurse", "/oob"] {
         server.get(target);
     }
+    until(&server, "wasmserve_instance_traps_total", &[], 4.0);
     let metrics = server.metrics();
-    assert_eq!(metrics.sum("wasmserve_instance_traps_total", &[]), 4.0);
     let traps = metrics.all("wasmserve_instance_traps_total");
     let mut kinds: Vec<_> = traps.iter().filter(|sample| sample.value > 0.0).map(|s| s.labels.get("kind")).collect();
     kinds.sort_unstable();
@@ -254,6 +269,7 @@ fn recycled_instances_and_compiling_are_counted() {
     for _ in 0..20 {
         server.get("/");
     }
+    until_requests(&server, 20.0);
     let metrics = server.metrics();
     assert!(metrics.sum("wasmserve_instance_recycles_total", &[]) >= 3.0);
     assert!(metrics.sum("wasmserve_compile_seconds_total", &[]) > 0.0);
@@ -265,8 +281,7 @@ fn status_is_the_same_as_the_commands() {
     server.get("/");
     let response = server.admin("/status");
     assert!(response.header("content-type").unwrap().starts_with("application/json"));
-    let told: Value = response.json();
-    let asked = server.status();
+    let (told, asked): (Value, _) = (response.json(), server.status());
     for field in ["version", "pid", "state", "app", "component", "addresses", "generation", "workers"] {
         assert_eq!(told[field], asked[field], "{field}");
     }
@@ -340,9 +355,8 @@ fn it_answers_until_the_last_request_is_finished() {
     let server = start("testbed-async", &["--workers", "2"]);
     let mut held = server.occupy("/stream?chunks=2&bytes=1&ms=1500");
     server.do_control(&["stop"]);
-    let health = status_of(&server, "/healthz");
-    let readiness = status_of(&server, "/readyz");
-    assert_eq!((health, readiness), (200, 503), "it lives, and takes no more");
+    assert_eq!(status_of(&server, "/healthz"), 200, "it lives");
+    eventually("it takes no more", || (status_of(&server, "/readyz") == 503).then_some(()));
     assert_eq!(held.receive().text(), "00");
 }
 
@@ -352,10 +366,10 @@ fn a_reload_that_failed_shows_in_metrics() {
     let server = Wasmserve::serving(&app.path, &["--admin", "0"]).start();
     app.become_file("nothing");
     assert_eq!(server.control(&["reload"]).code, Some(4));
-    assert_eq!(server.metrics().sum("wasmserve_last_reload_successful", &[]), 0.0);
+    until(&server, "wasmserve_last_reload_successful", &[], 0.0);
     app.become_guest("counter-sync");
     server.do_control(&["reload"]);
-    assert_eq!(server.metrics().sum("wasmserve_last_reload_successful", &[]), 1.0);
+    until(&server, "wasmserve_last_reload_successful", &[], 1.0);
     assert_eq!(status_of(&server, "/readyz"), 200);
 }
 

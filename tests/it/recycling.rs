@@ -9,10 +9,16 @@ use tempfile::TempDir;
 
 use crate::support::{Connection, Record, Server, TESTBEDS, eventually, parallel, request, timed};
 
-const ONE: [&str; 3] = ["--instances", "1", "--identify"];
+/// At most one instance is on its way out then, so that tests which count wait for it: see `wait_for_ends`.
+const ONE: [&str; 5] = ["--instances", "1", "--identify", "--log-level", "debug"];
 
 fn is_recycled(record: &Record) -> bool {
     record.is_event("instance-recycled")
+}
+
+/// Waits until so many instances have ended.
+fn wait_for_ends(server: &Server, count: usize) {
+    server.wait_for_count(count, "instances that ended", |r| r.is_event("instance-ended"));
 }
 
 /// So many times `/count`, one after the other: what each says, and the instance that says it.
@@ -38,8 +44,11 @@ fn begin_stream(server: &Server) -> Connection {
 fn a_fresh_instance_takes_over_after_so_many_requests() {
     for guest in TESTBEDS {
         let server = Server::start(guest, &[&ONE[..], &["--max-requests", "3"]].concat());
-        let expected = [("1", 1), ("2", 1), ("3", 1), ("1", 2), ("2", 2), ("3", 2), ("1", 3)];
-        assert_eq!(counts(&server, 7), counted(&expected), "{guest}");
+        for instance in 1..=3 {
+            let expected = [("1", instance), ("2", instance), ("3", instance)];
+            assert_eq!(counts(&server, 3), counted(&expected), "{guest}");
+            wait_for_ends(&server, instance as usize);
+        }
 
         let record = server.wait_for("the first one's end", |r| is_recycled(r) && r.number("instance") == 1);
         assert_eq!(record.level(), "info");
@@ -47,7 +56,7 @@ fn a_fresh_instance_takes_over_after_so_many_requests() {
         assert_eq!(record.number("worker"), 0);
         assert_eq!(record.number("served"), 3);
         assert_eq!(record.text("why"), "requests");
-        server.wait_for_count(2, "recycled instances", is_recycled);
+        server.wait_for_count(3, "recycled instances", is_recycled);
     }
 }
 
@@ -97,8 +106,10 @@ fn a_connection_outlives_the_instances_that_serve_it() {
         let worker = server.worker(0);
         let files = worker.open_files();
         let mut connection = server.connect();
-        for n in 0..20 {
-            assert_eq!(connection.get("/hello").instance(), n / 2 + 1, "{guest}");
+        for instance in 1..=10 {
+            assert_eq!(connection.get("/hello").instance(), instance, "{guest}");
+            assert_eq!(connection.get("/hello").instance(), instance, "{guest}");
+            wait_for_ends(&server, instance as usize);
         }
         drop(connection);
         eventually("no descriptor is left of them", || (worker.open_files() <= files).then_some(()));
@@ -112,9 +123,12 @@ fn each_instance_has_its_startup_and_its_shutdown() {
         let dir = format!("{}::/data", folder.path().display());
         let options = ["--dir", &dir, "--env", "TESTBED_SHUTDOWN_FILE=/data/log", "--max-requests", "2"];
         let mut server = Server::start(guest, &[&ONE[..], &options].concat());
-        counts(&server, 5);
         // Those that are replaced end while the server runs.
-        server.wait_for_count(2, "shutdowns", |r| r.is_guest_line("testbed: shutdown"));
+        for ended in 1..=2 {
+            counts(&server, 2);
+            wait_for_ends(&server, ended);
+        }
+        counts(&server, 1);
         server.stop();
         let written = fs::read_to_string(folder.path().join("log")).unwrap();
         assert_eq!(written, "shutdown 0 1\nshutdown 0 2\nshutdown 0 3\n", "{guest}");
@@ -232,7 +246,7 @@ fn all_of_several_instances_are_replaced() {
         }
         server.wait_for_count(4, "recycled instances", is_recycled);
         for record in server.all(is_recycled) {
-            assert_eq!(record.number("served"), 4, "{guest}");
+            assert!(record.number("served") >= 4, "{guest}: {}", record.line);
         }
     }
 }

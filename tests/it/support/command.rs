@@ -15,6 +15,7 @@ use std::time::Duration;
 use nix::pty::openpty;
 use tempfile::TempDir;
 
+use super::server::Runtime;
 use super::{Log, PATIENCE, Server, eventually, guest, timed};
 
 /// A command line to be. Its environment holds nothing of the caller's.
@@ -89,7 +90,7 @@ impl Wasmserve {
     /// Started by another program, which gets these arguments, then the executable and its own arguments.
     pub fn through(mut self, program: &str, args: &[&str]) -> Self {
         let mut command = Command::new(program);
-        command.args(args).arg(self.command.get_program()).env_clear();
+        command.args(args).arg(self.command.get_program()).args(self.command.get_args()).env_clear();
         for (name, value) in self.command.get_envs() {
             if let Some(value) = value {
                 command.env(name, value);
@@ -148,9 +149,9 @@ impl Wasmserve {
         self.command.args(["--port", "0"]).stdout(Stdio::null()).stderr(terminal.slave);
         let child = self.command.args(&self.args).spawn().expect("the executable starts");
         // Our copies of its end of the terminal go with the command.
-        let Self { command, args, runtime } = self;
-        drop(command);
-        Server::new(args.join(" "), child, Log::collect(File::from(terminal.master)), runtime)
+        let name = self.args.join(" ");
+        let runtime = self.into_runtime();
+        Server::new(name, child, Log::collect(File::from(terminal.master)), runtime)
     }
 
     /// Starts without waiting for anything.
@@ -175,7 +176,7 @@ impl Wasmserve {
             .spawn()
             .expect("the executable starts");
         let log = Log::collect(child.stderr.take().unwrap());
-        Server::new(self.args.join(" "), child, log, self.runtime)
+        Server::new(self.args.join(" "), child, log, self.into_runtime())
     }
 
     /// Starts a command that prints until it is ended; its log is what it prints.
@@ -183,7 +184,13 @@ impl Wasmserve {
         self.command.args(&self.args).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = self.command.spawn().expect("the executable starts");
         let log = Log::collect(child.stdout.take().unwrap());
-        Server::new(self.args.join(" "), child, log, self.runtime)
+        Server::new(self.args.join(" "), child, log, self.into_runtime())
+    }
+
+    fn into_runtime(self) -> Runtime {
+        let folder = self.command.get_envs().find(|(name, _)| *name == "XDG_RUNTIME_DIR").and_then(|(_, value)| value);
+        let control = self.args.iter().position(|arg| arg == "--control").map(|at| self.args[at + 1].clone().into());
+        Runtime { folder: folder.unwrap().into(), control, own: self.runtime }
     }
 
     /// Runs a command that ends by itself.

@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, TcpStream};
 use std::ops::Deref;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ExitStatus};
 use std::thread;
 use std::time::Duration;
@@ -26,8 +26,17 @@ pub struct Server {
     /// The URL of the first listener.
     pub url: String,
     pub(super) ready: Option<Record>,
-    /// Where its control socket is, unless something else was said.
-    runtime: TempDir,
+    runtime: Runtime,
+}
+
+/// Where a server has its control socket.
+pub struct Runtime {
+    /// The runtime folder, its own unless the test said something else.
+    pub folder: PathBuf,
+    /// What `--control` says.
+    pub control: Option<PathBuf>,
+    /// Removed when dropped.
+    pub own: TempDir,
 }
 
 /// Its log.
@@ -50,19 +59,27 @@ impl Server {
         self.ready.as_ref().expect("a server that was waited for")
     }
 
-    pub fn new(command: String, child: Child, log: Log, runtime: TempDir) -> Self {
+    pub fn new(command: String, child: Child, log: Log, runtime: Runtime) -> Self {
         Self { command, child, log, url: String::new(), ready: None, runtime }
     }
 
-    pub fn runtime_folder(&self) -> &Path {
-        self.runtime.path()
+    /// Where control sockets are that nobody has put elsewhere.
+    pub fn runtime_folder(&self) -> PathBuf {
+        self.runtime.folder.join("wasmserve")
     }
 
-    /// The newest control socket.
     #[track_caller]
     pub fn control_path(&self) -> PathBuf {
-        self.wait_for("the control socket", |r| r.is_event("control"));
-        self.all(|r| r.is_event("control")).pop().unwrap().text("path").into()
+        self.control_path_of(self.supervisor())
+    }
+
+    /// The same of a process that took over.
+    #[track_caller]
+    pub fn control_path_of(&self, supervisor: Process) -> PathBuf {
+        let default = || self.runtime_folder().join(format!("{}.sock", supervisor.pid));
+        let path = self.runtime.control.clone().unwrap_or_else(default);
+        eventually("a control socket", || path.exists().then_some(()));
+        path
     }
 
     /// Runs `wasmserve COMMAND` for this server.

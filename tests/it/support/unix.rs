@@ -9,7 +9,7 @@ use std::thread;
 
 use super::{PATIENCE, eventually, request};
 
-/// GET over a new connection to a Unix socket; the status and the body, which is not chunked.
+/// GET over a new connection to a Unix socket; the status and the body.
 pub fn get_over_unix(path: &Path, target: &str) -> io::Result<(u16, String)> {
     let mut stream = UnixStream::connect(path)?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -18,7 +18,23 @@ pub fn get_over_unix(path: &Path, target: &str) -> io::Result<(u16, String)> {
     stream.read_to_string(&mut response)?;
     let (head, body) = response.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or(io::ErrorKind::InvalidData)?;
-    Ok((status, body.to_owned()))
+    let is_chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+    let body = if is_chunked { unchunk(body).ok_or(io::ErrorKind::UnexpectedEof)? } else { body.to_owned() };
+    Ok((status, body))
+}
+
+/// A body's chunks put together; None if it has no proper end.
+fn unchunk(mut text: &str) -> Option<String> {
+    let mut body = String::new();
+    loop {
+        let (size, rest) = text.split_once("\r\n")?;
+        let size = usize::from_str_radix(size, 16).ok()?;
+        if size == 0 {
+            return Some(body);
+        }
+        body.push_str(rest.get(..size)?);
+        text = rest.get(size..)?.strip_prefix("\r\n")?;
+    }
 }
 
 /// What systemd listens on: each datagram has lines such as `READY=1`.
