@@ -25,6 +25,7 @@ pub fn demo(args: &ServeArgs) -> Result<(), Failure> {
 
 /// Before any path is looked up.
 fn change_folder(folder: Option<&Path>) -> Result<(), Failure> {
+    supervisor::remember_start();
     let Some(folder) = folder else { return Ok(()) };
     std::env::set_current_dir(folder)
         .map_err(|error| Failure::usage(format!("--chdir {}: {error}: name a folder that is there", folder.display())))

@@ -1,6 +1,7 @@
 //! The cache of compiled components. It holds machine code, so only a folder that belongs to this user and
 //! that nobody else can write is believed; the supervisor alone writes it.
 
+use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::geteuid;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -29,7 +30,7 @@ impl Cache {
             None => default_folder()?,
         };
         match check(&folder) {
-            Ok(()) => Some(Self { folder }),
+            Ok(folder) => Some(Self { folder }),
             Err(why) => {
                 let folder = folder.display();
                 tracing::warn!(event = "cache-unused", "compiled components are not cached: {folder} {why}");
@@ -130,9 +131,11 @@ fn default_folder() -> Option<PathBuf> {
 }
 
 /// Makes the folder if need be and checks that nobody else can plant code in it.
-fn check(folder: &Path) -> Result<(), String> {
+/// Makes the folder if need be. What it is in the end counts, where it is a link.
+fn check(folder: &Path) -> Result<PathBuf, String> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| format!("cannot be made: {error}"))?;
-    let metadata = fs::symlink_metadata(folder).map_err(|error| error.to_string())?;
+    let folder = folder.canonicalize().map_err(|error| error.to_string())?;
+    let metadata = fs::symlink_metadata(&folder).map_err(|error| error.to_string())?;
     if !metadata.is_dir() {
         return Err("is not a folder".to_owned());
     }
@@ -142,7 +145,10 @@ fn check(folder: &Path) -> Result<(), String> {
     if metadata.mode() & 0o022 != 0 {
         return Err(format!("can be written by others: run chmod go-w {}", folder.display()));
     }
-    Ok(())
+    if statvfs(&folder).is_ok_and(|system| system.flags().contains(FsFlags::ST_NOEXEC)) {
+        return Err("is on a file system that is mounted noexec: machine code cannot be mapped from there".to_owned());
+    }
+    Ok(folder)
 }
 
 fn is_own(metadata: &fs::Metadata) -> bool {

@@ -92,7 +92,7 @@ impl Supervisor {
             self.served = true;
             let addresses = self.sockets.addresses();
             ready::tell(&self.settings, &self.generations.current.loaded.plan, &addresses);
-            self.notify.ready();
+            self.notify.ready(self.summary());
             super::upgrade::tell_ready();
             // Most of what ran until here never runs again.
             sys::release_read_only();

@@ -72,17 +72,14 @@ impl Control {
         Ok(Self { listener, connections: Vec::new(), last_number: 0 })
     }
 
-    /// Listens as `other` does and keeps its own connections.
-    pub fn replace_listener(&mut self, other: Self) {
-        self.listener = other.listener;
+    /// Whether who connects gets to us.
+    pub fn is_reachable(&self) -> bool {
+        self.listener.as_ref().is_some_and(|(_, path)| is_ours(path))
     }
 
-    pub fn close(&mut self) {
-        if let Some((_listener, path)) = self.listener.take()
-            && is_ours(&path)
-        {
-            let _ = fs::remove_file(path);
-        }
+    /// Listens as `other` does and keeps its own connections.
+    pub fn replace_listener(&mut self, mut other: Self) {
+        self.listener = other.listener.take();
     }
 
     /// A connection that is there already.
@@ -145,6 +142,17 @@ impl Control {
             let idle = !one.is_admin && !one.waits && one.used.elapsed() > IDLE;
             !over && !idle && one.output.len() <= MOST_UNREAD
         });
+    }
+}
+
+/// Removes the socket file where it is ours; in a forked child it is not.
+impl Drop for Control {
+    fn drop(&mut self) {
+        if let Some((_listener, path)) = &self.listener
+            && is_ours(path)
+        {
+            let _ = fs::remove_file(path);
+        }
     }
 }
 

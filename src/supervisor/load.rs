@@ -64,7 +64,7 @@ pub fn load(settings: &Settings, roles: Roles, signals: Option<&Signals>) -> Res
     match begin(settings, roles)? {
         Loading::Done(loaded) => Ok(loaded),
         Loading::Compiling(mut compiling) => {
-            let mut progress = Progress::new(&compiling.name);
+            let mut progress = Progress::new(&compiling);
             loop {
                 wait(&compiling, signals, &progress)?;
                 if let Some(done) = compiling.advance() {
@@ -234,15 +234,18 @@ fn tell(mut pipe: &File, mut text: &[u8]) -> io::Result<()> {
 
 /// Tells somebody who waits for a compile: on a terminal a moving line, elsewhere one record.
 struct Progress {
-    name: String,
+    what: String,
     began: Instant,
     told: bool,
     moving: bool,
 }
 
 impl Progress {
-    fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), began: Instant::now(), told: false, moving: io::stderr().is_terminal() }
+    fn new(compiling: &Compiling) -> Self {
+        let once =
+            if compiling.cache.is_some() { "once: the result is cached" } else { "at each start: there is no cache" };
+        let what = format!("compiling {} ({once})", compiling.name);
+        Self { what, began: Instant::now(), told: false, moving: io::stderr().is_terminal() }
     }
 
     fn pause(&self) -> Duration {
@@ -257,9 +260,9 @@ impl Progress {
         if self.moving {
             const TURN: [char; 4] = ['|', '/', '-', '\\'];
             let turn = TURN[(elapsed.as_millis() / 100 % 4) as usize];
-            eprint!("\r{turn} compiling {} ({} s, once: the result is cached)", self.name, elapsed.as_secs());
+            eprint!("\r{turn} {} {} s", self.what, elapsed.as_secs());
         } else if !self.told {
-            tracing::info!(event = "compiling", "compiling {} (once: the result is cached)", self.name);
+            tracing::info!(event = "compiling", "{}", self.what);
         }
         self.told = true;
     }

@@ -23,6 +23,7 @@ mod upgrade;
 mod watch;
 
 pub use load::{Loaded, load};
+pub use upgrade::remember_start;
 
 use crate::config::{Plan, Settings};
 use crate::exit::Failure;
@@ -46,7 +47,6 @@ pub struct Roles {
 
 /// Loads the component, starts the workers and looks after them until it is told to end.
 pub fn supervise(settings: Settings, roles: Roles) -> Result<(), Failure> {
-    upgrade::remember_executable();
     let settings = Arc::new(settings);
     let signals = signals::Signals::new()?;
     let sockets = match upgrade::sockets() {
@@ -54,11 +54,12 @@ pub fn supervise(settings: Settings, roles: Roles) -> Result<(), Failure> {
         None => sockets::bind(&settings)?,
     };
     let pid_file = pid_file::PidFile::write(settings.pid_file.as_deref())?;
-    let control = control::Control::open(settings.control.as_deref())?;
-    let admin = admin::Admin::open(settings.admin)?;
     let began = Instant::now();
     let loaded = load(&settings, roles, Some(&signals))?;
     let compile_seconds = if loaded.was_compiled { began.elapsed().as_secs_f64() } else { 0.0 };
+    // From here on there is somebody who answers.
+    let control = control::Control::open(settings.control.as_deref())?;
+    let admin = admin::Admin::open(settings.admin)?;
     let parts = run::Parts { signals, sockets, loaded, compile_seconds, control, admin, pid_file };
     run::Supervisor::new(settings, roles, parts)?.run()
 }

@@ -1,9 +1,15 @@
-//! What systemd is told (sd_notify(3)), where it started us.
+//! What systemd is told (sd_notify(3)), where it started us. By hand: the crates for it do not know abstract sockets.
 
-use sd_notify::NotifyState;
+use std::env;
+use std::ffi::OsStr;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::{Duration, Instant};
 
 pub struct Notify {
+    /// Where to send, if there is somebody.
+    manager: Option<(UnixDatagram, SocketAddr)>,
     /// How often a sign of life is due, and when the last one was given.
     watchdog: Option<Duration>,
     alive: Instant,
@@ -13,35 +19,42 @@ pub struct Notify {
 
 impl Notify {
     pub fn new() -> Self {
-        let watchdog = sd_notify::watchdog_enabled().map(|limit| limit / 2);
-        Self { watchdog, alive: Instant::now(), status: String::new() }
+        let address = env::var_os("NOTIFY_SOCKET").and_then(|name| address(&name));
+        let manager = address.and_then(|address| {
+            let socket = UnixDatagram::unbound().ok()?;
+            // A manager that does not read must not stop the loop.
+            socket.set_nonblocking(true).ok()?;
+            Some((socket, address))
+        });
+        Self { manager, watchdog: watchdog(), alive: Instant::now(), status: String::new() }
     }
 
-    fn tell(&self, states: &[NotifyState]) {
-        // Nobody to tell is no error.
-        let _ = sd_notify::notify(states);
-    }
-
-    /// Also that this is the process to watch from now on, which an upgrade changes.
-    pub fn ready(&self) {
-        self.tell(&[NotifyState::Ready, NotifyState::MainPid(std::process::id())]);
-    }
-
-    pub fn reloading(&self) {
-        // Both in one message (sd_notify(3), RELOADING=1).
-        if let Ok(since) = NotifyState::monotonic_usec_now() {
-            self.tell(&[NotifyState::Reloading, since]);
+    fn tell(&self, message: &str) {
+        if let Some((socket, address)) = &self.manager {
+            // Nobody there is no error.
+            let _ = socket.send_to_addr(message.as_bytes(), address);
         }
     }
 
+    /// Also that this is the process to watch from now on, which an upgrade changes.
+    pub fn ready(&mut self, status: String) {
+        self.tell(&format!("READY=1\nMAINPID={}\nSTATUS={status}", std::process::id()));
+        self.status = status;
+    }
+
+    pub fn reloading(&self) {
+        let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);
+        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={}", now.as_micros()));
+    }
+
     pub fn stopping(&self) {
-        self.tell(&[NotifyState::Stopping]);
+        self.tell("STOPPING=1");
     }
 
     /// A line for `systemctl status`.
     pub fn status(&mut self, status: String) {
         if status != self.status {
-            self.tell(&[NotifyState::Status(&status)]);
+            self.tell(&format!("STATUS={status}"));
             self.status = status;
         }
     }
@@ -49,7 +62,7 @@ impl Notify {
     /// A sign of life, if one is due.
     pub fn alive(&mut self) {
         if self.watchdog.is_some_and(|every| self.alive.elapsed() >= every) {
-            self.tell(&[NotifyState::Watchdog]);
+            self.tell("WATCHDOG=1");
             self.alive = Instant::now();
         }
     }
@@ -58,4 +71,20 @@ impl Notify {
     pub fn due(&self) -> Option<Instant> {
         self.watchdog.map(|every| self.alive + every)
     }
+}
+
+/// A path, or behind `@` a name in the abstract namespace.
+fn address(name: &OsStr) -> Option<SocketAddr> {
+    match name.as_bytes() {
+        [b'@', name @ ..] => SocketAddr::from_abstract_name(name).ok(),
+        [b'/', ..] => SocketAddr::from_pathname(name).ok(),
+        _ => None,
+    }
+}
+
+/// Half of the time after which we would be taken for dead, unless another process is meant (sd_watchdog_enabled(3)).
+fn watchdog() -> Option<Duration> {
+    let limit = env::var("WATCHDOG_USEC").ok()?.parse().ok().filter(|limit| *limit > 0)?;
+    let is_for_us = env::var("WATCHDOG_PID").map_or(true, |pid| pid == std::process::id().to_string());
+    is_for_us.then(|| Duration::from_micros(limit) / 2)
 }

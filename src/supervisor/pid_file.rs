@@ -45,9 +45,11 @@ impl PidFile {
             tracing::warn!("{} cannot be renamed to {}: {error}", from.display(), to.display());
         }
     }
+}
 
-    /// Removes it where it is ours, under either name.
-    pub fn remove(&self) {
+/// Removes it where it is ours, under either name; in a forked child it is not.
+impl Drop for PidFile {
+    fn drop(&mut self) {
         for path in self.0.iter().flat_map(|path| [path.clone(), beside(path, "old")]) {
             if read(&path) == Some(getpid()) {
                 let _ = fs::remove_file(path);

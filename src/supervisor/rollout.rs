@@ -243,7 +243,9 @@ impl Supervisor {
         for waiter in rollout.waiters {
             self.answer(Some(waiter), outcome.clone());
         }
-        self.notify.ready();
+        if self.ending.is_none() {
+            self.notify.ready(self.summary());
+        }
         sys::release_read_only();
         if let Some(waiters) = self.generations.again.take() {
             let mut waiters = waiters.into_iter();

@@ -10,7 +10,7 @@ use super::rollout::Generations;
 use super::signals::{Signals, unblock_in_child};
 use super::slot::{Child, Slot, State};
 use super::sockets::Sockets;
-use super::upgrade::Upgrade;
+use super::upgrade::{self, Upgrade};
 use super::watch::Watch;
 use super::{Roles, logs};
 use crate::config::{MAX_WORKERS, Settings};
@@ -142,8 +142,7 @@ impl Supervisor {
             self.place_orphans();
             self.notify.alive();
             if self.served && self.ending.is_none() {
-                let summary = self.summary();
-                self.notify.status(summary);
+                self.notify.status(self.summary());
             }
             if let Some(ending) = &self.ending
                 && self.slots.iter().all(|slot| slot.children.is_empty())
@@ -153,17 +152,10 @@ impl Supervisor {
                     Err(failure) => Err(Failure::new(failure.exit, failure.message.clone())),
                 };
                 tracing::info!(event = "stopped", "every worker has ended");
-                self.clean_up();
+                self.end_admin();
                 return result;
             }
         }
-    }
-
-    fn clean_up(&mut self) {
-        self.end_admin();
-        self.control.close();
-        self.close_sockets();
-        self.pid_file.remove();
     }
 
     fn children(&self) -> impl Iterator<Item = &Child> {
@@ -297,7 +289,10 @@ impl Supervisor {
             return;
         }
         self.ending = Some(Ending { began: Instant::now(), result });
-        self.notify.stopping();
+        // Beside another that serves, this is not the service's end.
+        if self.upgrade.is_none() && upgrade::predecessor().is_none() {
+            self.notify.stopping();
+        }
         self.end_upgrade();
         if self.generations.is_rolling() {
             self.abort_rollout(&Failure::internal("the server is ending"));
@@ -365,6 +360,9 @@ impl Supervisor {
 
     /// After a successor has taken it and is gone.
     pub fn reopen_control(&mut self) {
+        if self.control.is_reachable() {
+            return;
+        }
         match Control::open(self.settings.control.as_deref()) {
             Ok(control) => self.control.replace_listener(control),
             Err(failure) => tracing::warn!("{failure}"),

@@ -3,6 +3,7 @@
 
 use super::run::Supervisor;
 use crate::exit::Failure;
+use crate::sys;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::WaitStatus;
@@ -29,8 +30,8 @@ struct Inheritance {
 }
 
 static INHERITED: OnceLock<Option<Inheritance>> = OnceLock::new();
-/// The executable's path, found before anything replaces it.
-static EXECUTABLE: OnceLock<PathBuf> = OnceLock::new();
+/// The executable's path, found before anything replaces it, and the folder that we were started in.
+static START: OnceLock<(PathBuf, PathBuf)> = OnceLock::new();
 
 fn inherited() -> Option<&'static Inheritance> {
     let read = || std::env::var(VARIABLE).ok().and_then(|text| serde_json::from_str(&text).ok());
@@ -60,15 +61,15 @@ pub fn admin_listener() -> Option<RawFd> {
 /// Tells our predecessor that we serve.
 pub fn tell_ready() {
     if let Some(from) = inherited() {
-        let mut pipe = File::from(crate::sys::inherited(from.ready));
+        let mut pipe = File::from(sys::inherited(from.ready));
         let _ = pipe.write_all(b"1");
     }
 }
 
-/// To be called at the start.
-pub fn remember_executable() {
-    if let Ok(path) = std::env::current_exe() {
-        let _ = EXECUTABLE.set(path);
+/// To be called before anything is changed: a successor is to start as we did.
+pub fn remember_start() {
+    if let (Ok(executable), Ok(folder)) = (std::env::current_exe(), std::env::current_dir()) {
+        let _ = START.set((executable, folder));
     }
 }
 
@@ -109,7 +110,8 @@ impl Supervisor {
     }
 
     fn start_successor(&mut self) -> Result<Upgrade, Failure> {
-        let executable = EXECUTABLE.get().ok_or_else(|| Failure::internal("the executable's path is not known"))?;
+        let (executable, folder) =
+            START.get().ok_or_else(|| Failure::internal("the executable's path is not known"))?;
         let (ready, tell) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
         let admin = self.admin.as_ref().map(|admin| admin.listener.as_raw_fd());
         let inheritance = Inheritance {
@@ -123,8 +125,11 @@ impl Supervisor {
         passed.extend(self.admin.as_ref().map(|admin| admin.listener.as_fd()));
         passed.push(tell.as_fd());
         keep_over_exec(&passed, true);
-        // The mask of blocked signals is cleared by `Command`.
-        let started = Command::new(executable).args(std::env::args_os().skip(1)).env(VARIABLE, text).spawn();
+        let mut command = Command::new(executable);
+        command.args(std::env::args_os().skip(1)).current_dir(folder).env(VARIABLE, text);
+        // systemd's limit for signs of life is the successor's too.
+        command.env_remove("WATCHDOG_PID");
+        let started = sys::unblock_signals_in(&mut command).spawn();
         keep_over_exec(&passed, false);
         let child = started
             .map_err(|error| Failure::internal(format!("{} cannot be started: {error}", executable.display())))?;
@@ -160,6 +165,8 @@ impl Supervisor {
         self.upgrade = None;
         self.pid_file.step_back();
         self.reopen_control();
+        // This is the process to watch again.
+        self.notify.ready(self.summary());
         tracing::warn!(
             event = "upgrade-failed",
             pid = pid.as_raw(),

@@ -10,4 +10,4 @@ mod process;
 pub use component::map_component;
 pub use descriptor::redirect;
 pub use memory::{AllBitsValid, map_shared, release_read_only};
-pub use process::{Share, close_all_except, fork, inherited, share_processor};
+pub use process::{Share, close_all_except, fork, inherited, share_processor, unblock_signals_in};

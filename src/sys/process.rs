@@ -1,7 +1,10 @@
 //! Processes: fork, descriptors, signals, priorities.
 
+use nix::sys::signal::SigSet;
 use nix::unistd::{ForkResult, Pid};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::time::Duration;
 
 /// Forks a child that runs `child`, which ends with the process and never returns.
@@ -36,6 +39,12 @@ pub fn close_all_except(keep: &[RawFd]) {
         }
         first = fd.saturating_add(1);
     }
+}
+
+/// What the command executes begins with no signal blocked, whatever is blocked here.
+pub fn unblock_signals_in(command: &mut Command) -> &mut Command {
+    // SAFETY: between fork and exec it only makes a system call.
+    unsafe { command.pre_exec(|| Ok(SigSet::empty().thread_set_mask()?)) }
 }
 
 /// Takes ownership of a descriptor that a process got by number: a forked child of its parent, an executed one of

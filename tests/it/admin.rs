@@ -90,7 +90,7 @@ fn a_server_that_starts_is_healthy_and_not_yet_ready() {
         assert_eq!((health, readiness), (200, 503));
     }
     eventually("it is ready", || (status_of(&server, "/readyz") == 200).then_some(()));
-    assert!(server.count(|r| r.is_event("worker-ready")) >= 1);
+    server.wait_for("a worker", |r| r.is_event("worker-ready"));
 }
 
 #[test]

@@ -43,4 +43,5 @@ mod terminal;
 mod trailers;
 mod upgrade;
 mod watching;
+mod worker_deaths;
 mod workers;

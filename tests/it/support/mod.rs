@@ -20,7 +20,7 @@ mod unix;
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use command::{Finished, Wasmserve, executable};
+pub use command::{Finished, Wasmserve, executable, unshare_options};
 pub use components::{
     AppFile, app_of_both, async_app, code_to_compile, guest, prebuilt, sync_app, with, write_component,
 };

@@ -36,7 +36,7 @@ pub struct Runtime {
     /// What `--control` says.
     pub control: Option<PathBuf>,
     /// Removed when dropped.
-    pub own: TempDir,
+    pub _own: TempDir,
 }
 
 /// Its log.
