@@ -19,7 +19,7 @@ pub struct Row {
     pub latency: [AtomicU64; BUCKETS.len() + 1],
     /// What they took together, in microseconds.
     pub latency_sum: AtomicU64,
-    /// Requests a guest is working on.
+    /// Requests from their head to the end of their response, those that wait included.
     pub in_flight: AtomicU64,
     /// Requests waiting for an instance.
     pub queued: AtomicU64,

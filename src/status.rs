@@ -89,6 +89,8 @@ pub enum SlotState {
     Unresponsive,
     /// Not wanted any more: its last process drains.
     Leaving,
+    /// Not wanted any more and without a process; what it counted stays.
+    Removed,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,6 +6,8 @@ use super::upgrade;
 use crate::exit::{Exit, Failure};
 use crate::message::AdminStart;
 use crate::sys;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, getpid};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -86,10 +88,17 @@ impl Supervisor {
         true
     }
 
-    /// At the very end: it answers until then.
-    pub fn end_admin(&mut self) {
+    /// At the very end, as it answers until then. Its listener is free once it is gone.
+    pub fn wait_for_admin(&mut self) {
+        self.end_admin();
+        if let Some(pid) = self.admin.as_mut().and_then(|admin| admin.child.take()) {
+            let _ = waitpid(pid, None);
+        }
+    }
+
+    fn end_admin(&mut self) {
         if let Some(pid) = self.admin.as_ref().and_then(|admin| admin.child) {
-            let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+            let _ = kill(pid, Signal::SIGKILL);
         }
     }
 

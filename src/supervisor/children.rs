@@ -164,9 +164,10 @@ impl Supervisor {
             return;
         }
         let name = self.settings.source.name();
-        let (was_ready, generation) = (child.was_ready, child.generation.clone());
         let what = format!("{name}: worker {index} {reason} before it was ready");
-        if !self.ends_rollout(was_ready, &generation, Exit::Internal, &what) {
+        // One that we have ended ourselves says nothing of its generation.
+        let failed = matches!(child.state, State::Booting { .. });
+        if !(failed && self.ends_rollout(false, &child.generation.clone(), Exit::Internal, &what)) {
             self.plan_successor(index, &child);
         }
     }
@@ -182,9 +183,8 @@ impl Supervisor {
 
     fn plan_successor(&mut self, index: usize, child: &Child) {
         let slot = &mut self.slots[index];
-        // One that only its successor outlived, or whose successor has been planned.
-        let replaced = slot.newest().is_some_and(|newest| newest.state == State::Ready) && child.was_ready;
-        if index >= self.wanted || slot.start_at.is_some() || replaced {
+        let has_successor = slot.has_worker_of(self.generations.wanted_in(index));
+        if index >= self.wanted || slot.start_at.is_some() || has_successor {
             return;
         }
         slot.restarts += 1;

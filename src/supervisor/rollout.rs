@@ -5,7 +5,7 @@
 use super::control::Waiter;
 use super::load::{self, Compiling, Loaded, Loading};
 use super::run::Supervisor;
-use super::slot::{Child, Slot, State};
+use super::slot::{Slot, State};
 use crate::control::protocol::Outcome;
 use crate::exit::{Exit, Failure};
 use crate::status::LastReload;
@@ -270,8 +270,7 @@ impl Supervisor {
                     child.kill("its generation was given up");
                 }
             }
-            let fits = |child: &Child| Rc::ptr_eq(&child.generation, wanted) && !child.outdated;
-            if slot.start_at.is_none() && slot.newest().is_some_and(|child| !fits(child)) {
+            if slot.start_at.is_none() && slot.newest().is_some() && !slot.has_worker_of(wanted) {
                 slot.start_at = Some(Instant::now());
             }
         }

@@ -152,7 +152,7 @@ impl Supervisor {
                     Err(failure) => Err(Failure::new(failure.exit, failure.message.clone())),
                 };
                 tracing::info!(event = "stopped", "every worker has ended");
-                self.end_admin();
+                self.wait_for_admin();
                 return result;
             }
         }
@@ -197,6 +197,9 @@ impl Supervisor {
         for index in 0..self.wanted {
             if self.ending.is_none() && self.slots[index].start_at.is_some_and(|at| at <= Instant::now()) {
                 self.slots[index].start_at = None;
+                if self.slots[index].has_worker_of(self.generations.wanted_in(index)) {
+                    continue;
+                }
                 if let Err(failure) = self.start(index) {
                     // Out of processes or memory for the moment: no reason to end those that work.
                     if !self.served {

@@ -167,6 +167,12 @@ impl Slot {
         self.children.iter().rev().find(|child| child.is_at_work())
     }
 
+    /// Whether a process of this generation serves or is about to, and is to stay.
+    pub fn has_worker_of(&self, generation: &Rc<Generation>) -> bool {
+        let fits = |child: &Child| child.is_at_work() && Rc::ptr_eq(&child.generation, generation) && !child.outdated;
+        self.children.iter().any(fits)
+    }
+
     /// Whether it is this process that is at work here.
     pub fn is_ready_as(&self, pid: Pid) -> bool {
         self.ready().is_some_and(|child| child.pid == pid)

@@ -28,10 +28,7 @@ impl Supervisor {
             last_reload: self.generations.last(),
             workers: self.wanted,
             compile_seconds: self.generations.compile_seconds,
-            slots: (0..self.slots.len())
-                .filter(|index| *index < self.wanted || !self.slots[*index].children.is_empty())
-                .map(|index| self.slot_status(index))
-                .collect(),
+            slots: (0..self.slots.len()).map(|index| self.slot_status(index)).collect(),
         }
     }
 
@@ -63,6 +60,7 @@ impl Supervisor {
 
 fn state(slot: &Slot, is_wanted: bool) -> SlotState {
     match slot.newest() {
+        _ if !is_wanted && slot.children.is_empty() => SlotState::Removed,
         _ if !is_wanted => SlotState::Leaving,
         _ if slot.is_ready() => SlotState::Ready,
         Some(_) => SlotState::Starting,

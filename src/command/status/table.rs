@@ -81,7 +81,7 @@ fn rows_of(status: &Status, last: Option<&Status>) -> Vec<String> {
     let mut rows = vec![COLUMNS.map(|(_, first, _)| first.to_owned()), COLUMNS.map(|(_, _, second)| second.to_owned())];
     let mut sum = Counters::default();
     let mut recent_sum = Counters::default();
-    for slot in &status.slots {
+    for slot in status.slots.iter().filter(|slot| slot.state != SlotState::Removed) {
         let before = last.and_then(|last| last.slots.iter().find(|before| before.worker == slot.worker));
         let recent = since(&slot.counters, before.map(|before| &before.counters));
         rows.push(of_slot(slot, &recent, seconds));
@@ -111,6 +111,7 @@ fn of_slot(slot: &Slot, recent: &Counters, seconds: f64) -> Row {
         SlotState::BackingOff => "back-off",
         SlotState::Unresponsive => "silent",
         SlotState::Leaving => "leaving",
+        SlotState::Removed => "removed",
     };
     let mut row = numbers(&slot.counters, recent, seconds);
     row[0] = slot.worker.to_string();
