@@ -46,7 +46,8 @@ impl Row {
         let Self { heartbeat, requests, responses, latency, latency_sum, in_flight, queued, .. } = self;
         let Self { instances, memory, traps, timeouts, recycles, dropped_records, .. } = self;
         let single = [heartbeat, requests, latency_sum, in_flight, queued, instances, memory, timeouts];
-        let counters = single.into_iter().chain([recycles, dropped_records]).chain(responses).chain(latency).chain(traps);
+        let counters =
+            single.into_iter().chain([recycles, dropped_records]).chain(responses).chain(latency).chain(traps);
         counters.for_each(|counter| counter.store(0, Relaxed));
     }
 

@@ -20,7 +20,12 @@ const fn metric(name: &'static str, kind: &'static str, help: &'static str, valu
 }
 
 const OF_WORKERS: [Metric; 11] = [
-    metric("requests_in_flight", "gauge", "Requests from their head to the end of their response, those that wait included.", |slot| slot.counters.in_flight),
+    metric(
+        "requests_in_flight",
+        "gauge",
+        "Requests from their head to the end of their response, those that wait included.",
+        |slot| slot.counters.in_flight,
+    ),
     metric("requests_queued", "gauge", "Requests waiting for an instance.", |slot| slot.counters.queued),
     metric("instances", "gauge", "Instances alive.", |slot| slot.counters.instances),
     metric("instance_memory_bytes", "gauge", "Memory of the instances.", |slot| slot.counters.memory),
