@@ -21,7 +21,6 @@ use std::convert::Infallible;
 use std::fmt;
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::task::Poll;
@@ -122,7 +121,8 @@ impl Front {
                 async move { front.serve(request, peer).await }
             });
             let front = &*open.0;
-            let mut connection = pin!(front.builder.serve_connection(TokioIo::new(stream), service));
+            let connection = front.builder.serve_connection(TokioIo::new(stream), service);
+            tokio::pin!(connection);
             let mut closing = front.closing.subscribe();
             let closing = async { closing.wait_for(|closing| *closing).await.is_ok() };
             let result = tokio::select! {
