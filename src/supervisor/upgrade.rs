@@ -129,11 +129,15 @@ impl Supervisor {
         command.args(std::env::args_os().skip(1)).current_dir(folder).env(VARIABLE, text);
         // systemd's limit for signs of life is the successor's too.
         command.env_remove("WATCHDOG_PID");
+        // Before it can write its own.
+        self.pid_file.step_aside();
         let started = sys::unblock_signals_in(&mut command).spawn();
         keep_over_exec(&passed, false);
+        if started.is_err() {
+            self.pid_file.step_back();
+        }
         let child = started
             .map_err(|error| Failure::internal(format!("{} cannot be started: {error}", executable.display())))?;
-        self.pid_file.step_aside();
         Ok(Upgrade { pid: Pid::from_raw(child.id() as i32), ready: Some(File::from(ready)) })
     }
 
