@@ -1,8 +1,11 @@
 //! From what was typed to what is served: raw options are checked together, and every mistake is told at once.
 
+mod limits;
 mod parse;
 
-use crate::cli::{Isolation, Lifespan, Offload, ServeArgs};
+pub use limits::{ClientLimits, CompileLimits, Endpoint, Grants, GuestLimits, Host};
+
+use crate::cli::{Isolation, Lifespan, Offload, Sandbox, ServeArgs};
 use crate::exit::{Exit, Failure};
 use crate::log::{Format, Level};
 use nix::unistd::{Gid, Uid};
@@ -64,6 +67,8 @@ pub struct Settings {
     pub isolation: Isolation,
     pub lifespan: Lifespan,
     pub env: Vec<(String, String)>,
+    /// Variables whose values are read by each worker, and by nobody else: secrets.
+    pub env_files: Vec<(String, PathBuf)>,
     pub dirs: Vec<Dir>,
     pub timeout_graceful_shutdown: Duration,
     pub timeout_startup: Duration,
@@ -91,6 +96,11 @@ pub struct Settings {
     pub access_log: bool,
     pub identify: bool,
     pub cache_dir: Option<PathBuf>,
+    pub guest: GuestLimits,
+    pub compile: CompileLimits,
+    pub client: ClientLimits,
+    pub grants: Grants,
+    pub sandbox: Sandbox,
     /// The demo closes each connection, so that a browser meets all workers, and shows process ids.
     pub demo: bool,
 }
@@ -143,6 +153,11 @@ impl Settings {
         }
         let env = args.env.iter().filter_map(|text| parse::env(text, &mut keep)).collect();
         let dirs = args.dir.iter().filter_map(|text| parse::dir(text, &mut keep)).collect();
+        let env_files = args.env_from_file.iter().filter_map(|text| parse::env_file(text, &mut keep)).collect();
+        let guest = GuestLimits::check(&args.guest, &mut keep);
+        let compile = CompileLimits::check(&args.guest, &mut keep);
+        let client = ClientLimits::check(&args.client, &mut keep);
+        let grants = Grants::check(&args.grants, &mut keep);
         let uds_mode = parse::mode("--uds-mode", &args.uds_mode, &mut keep);
         let umask = args.umask.as_deref().map(|text| parse::mode("--umask", text, &mut keep));
         let max_instance_memory = parse::size("--max-instance-memory", &args.max_instance_memory, &mut keep);
@@ -171,6 +186,7 @@ impl Settings {
             isolation: args.isolation,
             lifespan: args.lifespan,
             env,
+            env_files,
             dirs,
             timeout_graceful_shutdown: seconds("--timeout-graceful-shutdown", &args.timeout_graceful_shutdown),
             timeout_startup: seconds("--timeout-startup", &args.timeout_startup),
@@ -194,6 +210,11 @@ impl Settings {
             access_log: !args.no_access_log,
             identify: args.identify,
             cache_dir: args.cache_dir.clone(),
+            guest,
+            compile,
+            client,
+            grants,
+            sandbox: args.grants.sandbox,
             demo: false,
         };
         if mistakes.is_empty() { Ok(settings) } else { Err(Failure::new(Exit::Usage, mistakes.join("\n"))) }

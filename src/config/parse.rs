@@ -6,6 +6,7 @@ use crate::cli::ServeArgs;
 use nix::unistd::{Gid, Group, Uid, User, getegid, geteuid};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::RawFd;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A year: longer waits are mistakes.
@@ -118,6 +119,22 @@ pub fn env(text: &str, keep: &mut impl FnMut(String)) -> Option<(String, String)
         own.ok()
     })?;
     Some((key.to_owned(), value))
+}
+
+/// A variable and the file that holds its value. Only the worker reads that.
+pub fn env_file(text: &str, keep: &mut impl FnMut(String)) -> Option<(String, PathBuf)> {
+    let parsed = text.split_once('=').filter(|(key, path)| {
+        !key.is_empty() && !key.contains('\0') && !key.starts_with("WASMSERVE_") && !path.is_empty()
+    });
+    let Some((key, path)) = parsed else {
+        keep(format!("--env-from-file {text}: write KEY=FILE, such as DB_PASSWORD=/run/secrets/db"));
+        return None;
+    };
+    if let Err(error) = std::fs::metadata(path) {
+        keep(format!("--env-from-file {text}: {path}: {error}"));
+        return None;
+    }
+    Some((key.to_owned(), path.into()))
 }
 
 pub fn dir(text: &str, keep: &mut impl FnMut(String)) -> Option<Dir> {

@@ -430,7 +430,8 @@ fn many_reloads_leave_nothing_behind_in_the_supervisor() {
     let (files, memory) = (supervisor.open_files(), supervisor.status("RssAnon"));
     (7..7 + RELOADS).for_each(reload);
     eventually("the workers before have ended", only_two);
-    assert!(supervisor.open_files() <= files, "{} after {files}", supervisor.open_files());
+    // The last connection to the control socket may just be going.
+    eventually("no descriptor is left behind", || (supervisor.open_files() <= files).then_some(()));
     assert_eq!(supervisor.status("Threads"), 1);
     let grown = supervisor.status("RssAnon").saturating_sub(memory);
     // The allocator keeps some, now more and now less.

@@ -1,6 +1,10 @@
 //! The command line. Help and every `WASMSERVE_…` variable come from these definitions; what the values mean
 //! together is checked in `config`.
 
+mod limits;
+
+pub use limits::{ClientArgs, GrantArgs, GuestArgs, Sandbox};
+
 use crate::log::{Format, Level};
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -165,6 +169,10 @@ pub struct ServeArgs {
     #[arg(long, env = "WASMSERVE_ENV", value_name = "KEY[=VALUE]")]
     pub env: Vec<String>,
 
+    /// Environment variable whose value is read from a file by the worker, for secrets: KEY=FILE; can be repeated
+    #[arg(long, env = "WASMSERVE_ENV_FROM_FILE", value_name = "KEY=FILE")]
+    pub env_from_file: Vec<String>,
+
     /// Folder the guest may use: HOST::GUEST, with :ro at the end for reading only; can be repeated
     #[arg(long, env = "WASMSERVE_DIR", value_name = "HOST::GUEST[:ro]")]
     pub dir: Vec<String>,
@@ -264,6 +272,15 @@ pub struct ServeArgs {
     /// Folder for compiled components [default: $XDG_CACHE_HOME/wasmserve or ~/.cache/wasmserve]
     #[arg(long, env = "WASMSERVE_CACHE_DIR", value_name = "DIR")]
     pub cache_dir: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub guest: GuestArgs,
+
+    #[command(flatten)]
+    pub client: ClientArgs,
+
+    #[command(flatten)]
+    pub grants: GrantArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
