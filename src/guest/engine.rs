@@ -1,5 +1,6 @@
 //! wasmtime's settings: one set for compiling, which the running side must repeat exactly.
 
+use crate::config::{GuestLimits, Plan};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, ResourcesRequired, Result};
 
 /// The settings that shape machine code. Whatever changes here changes `key`. An engine without support for
@@ -21,18 +22,25 @@ pub fn for_compiling(concurrent: bool) -> Result<Engine> {
 }
 
 /// The engine of a worker: it maps machine code and never compiles.
-pub fn for_running(concurrent: bool) -> Result<Engine> {
-    Engine::new(&config(concurrent))
+pub fn for_running(concurrent: bool, limits: &GuestLimits) -> Result<Engine> {
+    Engine::new(&running(concurrent, limits))
+}
+
+fn running(concurrent: bool, limits: &GuestLimits) -> Config {
+    let mut config = config(concurrent);
+    config.max_wasm_stack(limits.stack).async_stack_size(limits.stack + HOST_STACK);
+    config
 }
 
 /// The engine of a worker that makes an instance for each request: their memories, tables and stacks come from
 /// a pool, which saves the system calls that would map and unmap them each time.
-pub fn for_fresh_instances(concurrent: bool, instances: usize, needs: &ResourcesRequired) -> Result<Engine> {
-    let instances = instances as u32;
+pub fn for_fresh_instances(plan: &Plan, limits: &GuestLimits, needs: &ResourcesRequired) -> Result<Engine> {
+    let instances = plan.instances as u32;
+    let core_instances = limits.core_instances as u32;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
-        .total_core_instances(instances.saturating_mul(MOST_CORE_INSTANCES))
-        .max_core_instances_per_component(MOST_CORE_INSTANCES)
+        .total_core_instances(instances.saturating_mul(core_instances))
+        .max_core_instances_per_component(core_instances)
         .max_component_instance_size(MOST_INSTANCE_SIZE)
         .max_core_instance_size(MOST_INSTANCE_SIZE)
         .total_memories(instances.saturating_mul(needs.num_memories.max(1)))
@@ -46,13 +54,14 @@ pub fn for_fresh_instances(concurrent: bool, instances: usize, needs: &Resources
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(KEEP_RESIDENT)
         .async_stack_keep_resident(KEEP_RESIDENT);
-    let mut config = config(concurrent);
+    let mut config = running(plan.concurrent, limits);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     Engine::new(&config)
 }
 
-/// Core instances of one component, and bytes of wasmtime's own for one instance, in a pool at most.
-const MOST_CORE_INSTANCES: u32 = 256;
+/// What host functions have of a fiber's stack beside the guest's.
+const HOST_STACK: usize = 3 << 19;
+/// Bytes of wasmtime's own for one instance in a pool at most.
 const MOST_INSTANCE_SIZE: usize = 16 << 20;
 /// Elements that a table in a pool may grow to, unless it begins with more.
 const TABLE_ELEMENTS: u64 = 100_000;

@@ -3,6 +3,7 @@
 pub mod compile;
 pub mod engine;
 pub mod inspect;
+pub mod limits;
 pub mod output;
 pub mod plan;
 pub mod provided;

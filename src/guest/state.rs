@@ -1,14 +1,11 @@
-//! What belongs to one instance on the host's side: its WASI context, its resources, its time slice, how much memory
-//! it has.
+//! What belongs to one instance on the host's side: its WASI context, its resources, its time slice, its limits.
 
+use super::limits::{Limiter, Memory};
 use super::output::{Output, Stream};
 use crate::capability::outbound::Denied;
 use crate::config::Settings;
 use crate::lane::slice::Slice;
-use crate::scoreboard::Row;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use wasmtime::ResourceLimiter;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
@@ -28,7 +25,7 @@ pub struct State {
     outbound: Denied,
     table: ResourceTable,
     pub slice: Arc<Slice>,
-    pub growth: Growth,
+    pub limiter: Limiter,
 }
 
 impl State {
@@ -52,89 +49,18 @@ impl State {
         wasi.stdout(Output::new(place, Stream::Stdout)).stderr(Output::new(place, Stream::Stderr));
         // The library allows sockets unless told otherwise.
         wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(settings.guest.response_header_size);
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(settings.guest.resources);
         Ok(Self {
             wasi: wasi.build(),
-            http: WasiHttpCtx::new(),
+            http,
             outbound: Denied,
-            table: ResourceTable::new(),
+            table,
             slice,
-            growth: Growth { memory, last: 0 },
+            limiter: Limiter::new(&settings.guest, memory),
         })
-    }
-}
-
-/// How much memory an instance has, in bytes: its linear memories, and its tables at a pointer for each element.
-pub struct Memory {
-    bytes: AtomicU64,
-    /// Where those of all instances are added up.
-    row: &'static Row,
-}
-
-impl Memory {
-    pub fn new(row: &'static Row) -> Self {
-        Self { bytes: AtomicU64::new(0), row }
-    }
-
-    pub fn bytes(&self) -> u64 {
-        self.bytes.load(Relaxed)
-    }
-
-    fn add(&self, bytes: u64) {
-        self.bytes.fetch_add(bytes, Relaxed);
-        self.row.memory.fetch_add(bytes, Relaxed);
-    }
-
-    fn subtract(&self, bytes: u64) {
-        self.bytes.fetch_sub(bytes, Relaxed);
-        self.row.memory.fetch_sub(bytes, Relaxed);
-    }
-}
-
-/// Is told by the store of everything that grows in it, from nothing at first; limits nothing.
-pub struct Growth {
-    memory: Arc<Memory>,
-    /// What was added last, should it turn out not to be there.
-    last: u64,
-}
-
-impl Growth {
-    fn add(&mut self, current: usize, desired: usize, maximum: Option<usize>, size: u64) -> wasmtime::Result<bool> {
-        // Beyond its maximum nothing grows.
-        let fits = maximum.is_none_or(|maximum| desired <= maximum);
-        self.last = if fits { (desired - current) as u64 * size } else { 0 };
-        self.memory.add(self.last);
-        Ok(true)
-    }
-
-    fn take_back(&mut self) {
-        self.memory.subtract(std::mem::take(&mut self.last));
-    }
-}
-
-impl ResourceLimiter for Growth {
-    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        self.add(current, desired, maximum, 1)
-    }
-
-    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
-        self.take_back();
-        Ok(())
-    }
-
-    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        self.add(current, desired, maximum, size_of::<usize>() as u64)
-    }
-
-    fn table_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
-        self.take_back();
-        Ok(())
-    }
-}
-
-/// With the store its memory goes.
-impl Drop for Growth {
-    fn drop(&mut self) {
-        self.memory.subtract(self.memory.bytes());
     }
 }
 

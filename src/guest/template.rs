@@ -1,8 +1,9 @@
 //! What all instances of a component share: the mapped code, linked and with its exports looked up once.
 
 use super::engine;
-use super::state::{Memory, Place, State};
-use crate::config::{Plan, Settings};
+use super::limits::Memory;
+use super::state::{Place, State};
+use crate::config::{GuestLimits, Plan, Settings};
 use crate::lane::slice::Slice;
 use crate::sys;
 use std::fs::File;
@@ -57,6 +58,9 @@ const LARGE: u64 = 8 << 20;
 /// More instances than this would take too much address space for a pool (some gigabytes each).
 const MOST_POOLED: usize = 1000;
 
+/// Bytes that one call of a host function may make the host copy.
+const HOSTCALL_FUEL: usize = 16 << 20;
+
 fn linker(engine: &Engine, concurrent: bool) -> Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
@@ -74,8 +78,8 @@ pub fn check_links(engine: &Engine, component: &Component, concurrent: bool) -> 
 }
 
 /// Maps the code with the engine that suits the plan.
-fn map(plan: &Plan, artefact: &File) -> Result<(Engine, Component)> {
-    let engine = engine::for_running(plan.concurrent)?;
+fn map(limits: &GuestLimits, plan: &Plan, artefact: &File) -> Result<(Engine, Component)> {
+    let engine = engine::for_running(plan.concurrent, limits)?;
     let component = sys::map_component(&engine, artefact)?;
     if !plan.fresh || plan.instances > MOST_POOLED {
         return Ok((engine, component));
@@ -84,7 +88,7 @@ fn map(plan: &Plan, artefact: &File) -> Result<(Engine, Component)> {
         return Ok((engine, component));
     };
     // What does not fit a pool still runs without one.
-    match engine::for_fresh_instances(plan.concurrent, plan.instances, &needs) {
+    match engine::for_fresh_instances(plan, limits, &needs) {
         Ok(pooled) => {
             let component = sys::map_component(&pooled, artefact)?;
             Ok((pooled, component))
@@ -98,7 +102,7 @@ fn map(plan: &Plan, artefact: &File) -> Result<(Engine, Component)> {
 
 impl Template {
     pub fn new(settings: Arc<Settings>, plan: &Plan, artefact: &File) -> Result<Self> {
-        let (engine, component) = map(plan, artefact)?;
+        let (engine, component) = map(&settings.guest, plan, artefact)?;
         let function = |interface: &str, name: &str| {
             let (_, instance) = component.get_export(None, interface)?;
             component.get_export_index(Some(&instance), name)
@@ -128,7 +132,8 @@ impl Template {
 
     pub async fn instantiate(&self, place: &Place, slice: Arc<Slice>, memory: Arc<Memory>) -> Result<Instance> {
         let mut store = Store::new(&self.engine, State::new(&self.settings, place, slice, memory)?);
-        store.limiter(|state| &mut state.growth);
+        store.set_hostcall_fuel(HOSTCALL_FUEL);
+        store.limiter(|state| &mut state.limiter);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|store| {
             let slice = &store.data().slice;

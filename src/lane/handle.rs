@@ -3,7 +3,8 @@
 use super::exchange::{Exchange, Refusal};
 use super::queue::Shop;
 use super::slice::{Slice, Why};
-use crate::guest::state::{Memory, Place};
+use crate::guest::limits::Memory;
+use crate::guest::state::Place;
 use futures::task::AtomicWaker;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
