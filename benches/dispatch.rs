@@ -29,7 +29,8 @@ fn lane(runtime: &Runtime, guest: &str, options: &[&str]) -> Lane {
     let report = compile::compile(bytes, &mut artefact).unwrap();
     let plan = plan::plan(&settings, &report).unwrap();
     let settings = Arc::new(settings);
-    let template = Template::new(settings.clone(), &plan, &artefact).unwrap();
+    let row = &scoreboard::new(1).unwrap()[0];
+    let template = Template::new(settings.clone(), &plan, &artefact, row).unwrap();
     let lane = Lane::new(Shop {
         app: settings.app.as_str().into(),
         worker: 0,
@@ -37,7 +38,7 @@ fn lane(runtime: &Runtime, guest: &str, options: &[&str]) -> Lane {
         ticker: Ticker::start(template.engine()).unwrap(),
         pool: Pool::new(settings.threads, runtime.handle().clone()),
         longest_poll: Default::default(),
-        row: &scoreboard::new(1).unwrap()[0],
+        row,
         template,
         plan,
         settings,

@@ -29,12 +29,14 @@ pub struct Row {
     pub memory: AtomicU64,
     /// Instances that ended by a trap, by its kind: see `TRAPS`.
     pub traps: [AtomicU64; TRAPS.len()],
-    /// Instances that were ended because they took too long to start up or shut down.
+    /// Requests that were too late, and instances that were ended because they took too long for anything else.
     pub timeouts: AtomicU64,
     /// Instances that were replaced for their age, requests or memory.
     pub recycles: AtomicU64,
     /// Log records dropped because nobody read them.
     pub dropped_records: AtomicU64,
+    /// Bytes of guests' output dropped because they wrote too much of it.
+    pub dropped_output: AtomicU64,
 }
 
 // Every field is an atomic integer, for which all bit patterns are valid.
@@ -44,10 +46,14 @@ impl Row {
     /// For a new process in this row.
     pub fn reset(&self) {
         let Self { heartbeat, requests, responses, latency, latency_sum, in_flight, queued, .. } = self;
-        let Self { instances, memory, traps, timeouts, recycles, dropped_records, .. } = self;
+        let Self { instances, memory, traps, timeouts, recycles, dropped_records, dropped_output, .. } = self;
         let single = [heartbeat, requests, latency_sum, in_flight, queued, instances, memory, timeouts];
-        let counters =
-            single.into_iter().chain([recycles, dropped_records]).chain(responses).chain(latency).chain(traps);
+        let counters = single
+            .into_iter()
+            .chain([recycles, dropped_records, dropped_output])
+            .chain(responses)
+            .chain(latency)
+            .chain(traps);
         counters.for_each(|counter| counter.store(0, Relaxed));
     }
 
@@ -63,9 +69,18 @@ impl Row {
     }
 }
 
-/// Kinds of traps that are counted: wasmtime's names of the common ones, errors of the host's functions, the rest.
-pub const TRAPS: [&str; 6] =
-    ["unreachable", "out-of-bounds", "stack-overflow", "integer-division-by-zero", "host", "other"];
+/// Kinds of traps that are counted: wasmtime's names of the common ones, our limits, errors of the host's functions, the
+/// rest.
+pub const TRAPS: [&str; 8] = [
+    "unreachable",
+    "out-of-bounds",
+    "stack-overflow",
+    "integer-division-by-zero",
+    "memory-limit",
+    "table-limit",
+    "host",
+    "other",
+];
 
 /// Upper bounds of the latency histogram, in microseconds; what took longer than the last is counted beyond it.
 pub const BUCKETS: [u64; 42] = {

@@ -135,6 +135,9 @@ pub struct Counters {
     pub timeouts: u64,
     pub recycles: u64,
     pub dropped_log_records: u64,
+    /// Bytes.
+    #[serde(default)]
+    pub dropped_guest_output: u64,
 }
 
 impl Counters {
@@ -153,6 +156,7 @@ impl Counters {
             timeouts: row.timeouts.load(Relaxed),
             recycles: row.recycles.load(Relaxed),
             dropped_log_records: row.dropped_records.load(Relaxed),
+            dropped_guest_output: row.dropped_output.load(Relaxed),
         }
     }
 
@@ -180,6 +184,7 @@ impl Counters {
         add(&mut self.timeouts, other.timeouts);
         add(&mut self.recycles, other.recycles);
         add(&mut self.dropped_log_records, other.dropped_log_records);
+        add(&mut self.dropped_guest_output, other.dropped_guest_output);
     }
 
     /// The time within which this share of requests was answered (0.99: p99), in seconds: the upper bound of the

@@ -19,7 +19,7 @@ const fn metric(name: &'static str, kind: &'static str, help: &'static str, valu
     Metric { name, kind, help, value }
 }
 
-const OF_WORKERS: [Metric; 11] = [
+const OF_WORKERS: [Metric; 12] = [
     metric(
         "requests_in_flight",
         "gauge",
@@ -29,7 +29,7 @@ const OF_WORKERS: [Metric; 11] = [
     metric("requests_queued", "gauge", "Requests waiting for an instance.", |slot| slot.counters.queued),
     metric("instances", "gauge", "Instances alive.", |slot| slot.counters.instances),
     metric("instance_memory_bytes", "gauge", "Memory of the instances.", |slot| slot.counters.memory),
-    metric("instance_timeouts_total", "counter", "Instances that took too long to start up or shut down.", |slot| {
+    metric("timeouts_total", "counter", "Requests and instances that took longer than they may.", |slot| {
         slot.counters.timeouts
     }),
     metric("instance_recycles_total", "counter", "Instances replaced for their age, requests or memory.", |slot| {
@@ -38,6 +38,12 @@ const OF_WORKERS: [Metric; 11] = [
     metric("log_records_dropped_total", "counter", "Log records dropped because nobody read them.", |slot| {
         slot.counters.dropped_log_records
     }),
+    metric(
+        "guest_output_dropped_bytes_total",
+        "counter",
+        "Output of guests beyond what is logged in a second.",
+        |slot| slot.counters.dropped_guest_output,
+    ),
     metric("worker_restarts_total", "counter", "Processes replaced after they had ended unexpectedly.", |slot| {
         slot.restarts
     }),

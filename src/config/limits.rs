@@ -383,7 +383,9 @@ mod tests {
     fn every_host_has_to_be_asked_for() {
         assert!(http("*").unwrap().includes("anything", 80) && !http("*").unwrap().includes("anything", 22));
         assert!(http("*:*").unwrap().includes("anything", 22));
-        for wrong in ["", ":80", "a b", "*x", "*.", "a..b", "https://a", "a:0", "a:x", "1.2.3", "1.2.3.4.5", "[::1", "::1"] {
+        for wrong in
+            ["", ":80", "a b", "*x", "*.", "a..b", "https://a", "a:0", "a:x", "1.2.3", "1.2.3.4.5", "[::1", "::1"]
+        {
             assert_eq!(http(wrong), None, "{wrong}");
         }
     }

@@ -77,7 +77,8 @@ impl Limiter {
     fn add(&mut self, bytes: u64, elements: usize) -> wasmtime::Result<bool> {
         self.last = (0, 0);
         if bytes > self.most_memory.saturating_sub(self.memory.bytes()) {
-            let text = format!("it needs more memory than the {} bytes that it may have (--max-memory)", self.most_memory);
+            let text =
+                format!("it needs more memory than the {} bytes that it may have (--max-memory)", self.most_memory);
             return Err(LimitHit { kind: "memory-limit", text }.into());
         }
         if elements > self.most_elements.saturating_sub(self.elements) {

@@ -3,10 +3,13 @@
 
 use super::state::Place;
 use crate::log;
+use crate::scoreboard::Row;
 use bytes::Bytes;
 use std::pin::Pin;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
@@ -33,16 +36,61 @@ pub struct Output(Arc<Mutex<Lines>>);
 struct Lines {
     place: Place,
     stream: Stream,
+    budget: Arc<Budget>,
     /// What came after the last newline: at most a record's text.
     rest: Vec<u8>,
 }
 
+/// How much the guests of a worker may have logged in a second; what is beyond that is counted.
+pub struct Budget {
+    most: u64,
+    row: &'static Row,
+    second: Mutex<Second>,
+}
+
+struct Second {
+    began: Instant,
+    used: u64,
+    told: bool,
+}
+
+impl Budget {
+    pub fn new(most: u64, row: &'static Row) -> Self {
+        Self { most, row, second: Mutex::new(Second { began: Instant::now(), used: 0, told: false }) }
+    }
+
+    /// Whether so many bytes are still within the budget.
+    fn take(&self, bytes: usize) -> bool {
+        let mut second = self.second.lock().unwrap_or_else(PoisonError::into_inner);
+        if second.began.elapsed() >= Duration::from_secs(1) {
+            *second = Second { began: Instant::now(), used: 0, told: false };
+        }
+        let bytes = bytes as u64;
+        if second.used + bytes <= self.most {
+            second.used += bytes;
+            return true;
+        }
+        let dropped = self.row.dropped_output.fetch_add(bytes, Relaxed) + bytes;
+        if !std::mem::replace(&mut second.told, true) {
+            let most = self.most;
+            tracing::warn!(
+                event = "guest-output-dropped",
+                dropped,
+                "guests write more than the {most} bytes a second that are logged (--limit-guest-log): {dropped} bytes dropped so far"
+            );
+        }
+        false
+    }
+}
+
+/// Bytes that a record takes beside its text, roughly.
+const RECORD: usize = 100;
 /// How much a guest may write at once in the 0.2 interface.
 const WRITE_BUDGET: usize = 64 * 1024;
 
 impl Output {
-    pub fn new(place: &Place, stream: Stream) -> Self {
-        Self(Arc::new(Mutex::new(Lines { place: place.clone(), stream, rest: Vec::new() })))
+    pub fn new(place: &Place, stream: Stream, budget: Arc<Budget>) -> Self {
+        Self(Arc::new(Mutex::new(Lines { place: place.clone(), stream, budget, rest: Vec::new() })))
     }
 
     fn take(&self, bytes: &[u8]) {
@@ -86,6 +134,10 @@ impl Lines {
     }
 
     fn record(&self, text: &str, continued: bool) {
+        // A record takes more than its text.
+        if !self.budget.take(text.len() + RECORD) {
+            return;
+        }
         let Place { app, worker, instance, .. } = &self.place;
         let stream = self.stream.name();
         if log::is_text() {
@@ -172,7 +224,18 @@ mod tests {
 
     fn lines() -> Lines {
         let place = Place { app: "app".into(), worker: 0, instance: 1, generation: 1 };
-        Lines { place, stream: Stream::Stdout, rest: Vec::new() }
+        let budget = Budget::new(u64::MAX, &crate::scoreboard::new(1).unwrap()[0]);
+        Lines { place, stream: Stream::Stdout, budget: Arc::new(budget), rest: Vec::new() }
+    }
+
+    #[test]
+    fn what_is_beyond_the_budget_is_counted() {
+        let row = &crate::scoreboard::new(1).unwrap()[0];
+        let budget = Budget::new(100, row);
+        assert!(budget.take(60) && !budget.take(60) && budget.take(40) && !budget.take(1));
+        assert_eq!(row.dropped_output.load(Relaxed), 61);
+        budget.second.lock().unwrap().began -= Duration::from_secs(1);
+        assert!(budget.take(100));
     }
 
     #[test]

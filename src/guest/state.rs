@@ -1,7 +1,7 @@
 //! What belongs to one instance on the host's side: its WASI context, its resources, its time slice, its limits.
 
 use super::limits::{Limiter, Memory};
-use super::output::{Output, Stream};
+use super::output::{Budget, Output, Stream};
 use crate::capability::outbound::Denied;
 use crate::config::Settings;
 use crate::lane::slice::Slice;
@@ -29,7 +29,13 @@ pub struct State {
 }
 
 impl State {
-    pub fn new(settings: &Settings, place: &Place, slice: Arc<Slice>, memory: Arc<Memory>) -> wasmtime::Result<Self> {
+    pub fn new(
+        settings: &Settings,
+        place: &Place,
+        slice: Arc<Slice>,
+        memory: Arc<Memory>,
+        log: &Arc<Budget>,
+    ) -> wasmtime::Result<Self> {
         let mut wasi = WasiCtx::builder();
         wasi.arg(&place.app);
         for (key, value) in &settings.env {
@@ -46,7 +52,8 @@ impl State {
             let perms = if dir.read_only { FsPerms::ReadOnly } else { FsPerms::ReadWrite };
             wasi.preopened_dir(&dir.host, &dir.guest, perms)?;
         }
-        wasi.stdout(Output::new(place, Stream::Stdout)).stderr(Output::new(place, Stream::Stderr));
+        wasi.stdout(Output::new(place, Stream::Stdout, log.clone()));
+        wasi.stderr(Output::new(place, Stream::Stderr, log.clone()));
         // The library allows sockets unless told otherwise.
         wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
         let mut http = WasiHttpCtx::new();

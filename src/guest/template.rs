@@ -2,9 +2,11 @@
 
 use super::engine;
 use super::limits::Memory;
+use super::output::Budget;
 use super::state::{Place, State};
 use crate::config::{GuestLimits, Plan, Settings};
 use crate::lane::slice::Slice;
+use crate::scoreboard::Row;
 use crate::sys;
 use std::fs::File;
 use std::sync::Arc;
@@ -48,6 +50,8 @@ pub struct Template {
     handle: ComponentExportIndex,
     lifespan: Option<(ComponentExportIndex, ComponentExportIndex)>,
     settings: Arc<Settings>,
+    /// For the output of all instances together.
+    log: Arc<Budget>,
     /// Machine code is this large: what large components do in one go is kept off the loop.
     large: bool,
 }
@@ -101,7 +105,7 @@ fn map(limits: &GuestLimits, plan: &Plan, artefact: &File) -> Result<(Engine, Co
 }
 
 impl Template {
-    pub fn new(settings: Arc<Settings>, plan: &Plan, artefact: &File) -> Result<Self> {
+    pub fn new(settings: Arc<Settings>, plan: &Plan, artefact: &File, row: &'static Row) -> Result<Self> {
         let (engine, component) = map(&settings.guest, plan, artefact)?;
         let function = |interface: &str, name: &str| {
             let (_, instance) = component.get_export(None, interface)?;
@@ -119,7 +123,8 @@ impl Template {
         };
         let pre = linker(&engine, plan.concurrent)?.instantiate_pre(&component)?;
         let large = artefact.metadata().is_ok_and(|metadata| metadata.len() >= LARGE);
-        Ok(Self { engine, pre, is_async: plan.is_async, handle, lifespan, settings, large })
+        let log = Arc::new(Budget::new(settings.guest.log, row));
+        Ok(Self { engine, pre, is_async: plan.is_async, handle, lifespan, settings, log, large })
     }
 
     pub fn engine(&self) -> &Engine {
@@ -131,7 +136,7 @@ impl Template {
     }
 
     pub async fn instantiate(&self, place: &Place, slice: Arc<Slice>, memory: Arc<Memory>) -> Result<Instance> {
-        let mut store = Store::new(&self.engine, State::new(&self.settings, place, slice, memory)?);
+        let mut store = Store::new(&self.engine, State::new(&self.settings, place, slice, memory, &self.log)?);
         store.set_hostcall_fuel(HOSTCALL_FUEL);
         store.limiter(|state| &mut state.limiter);
         store.set_epoch_deadline(1);

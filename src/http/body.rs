@@ -2,7 +2,9 @@
 //! response's, which is counted and logged as it passes.
 
 use super::access::Entry;
+use super::flow::Flow;
 use crate::lane::exchange::Exchange;
+use crate::lane::queue::Shop;
 use crate::scoreboard::{BUCKETS, Row};
 use bytes::Bytes;
 use http::StatusCode;
@@ -141,6 +143,39 @@ fn bucket(micros: u64) -> usize {
 enum Content {
     Whole(Option<Bytes>),
     Streaming(Begun<WasiBody>),
+    Limited(Box<Limited>),
+}
+
+/// A body that the guest still produces, within its limits.
+struct Limited {
+    body: Begun<WasiBody>,
+    flow: Flow,
+    app: Arc<str>,
+    worker: usize,
+}
+
+impl Limited {
+    fn poll_frame(&mut self, cx: &mut Context<'_>, exchange: &Exchange) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let excess = match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Pending => ready!(self.flow.poll_excess(cx)),
+            Poll::Ready(Some(Ok(frame))) => match self.flow.passed(frame.data_ref().map_or(0, Bytes::len)) {
+                Ok(()) => return Poll::Ready(Some(Ok(frame))),
+                Err(excess) => excess,
+            },
+            ended => return ended,
+        };
+        exchange.cut();
+        let (app, worker, instance, option) = (&*self.app, self.worker, exchange.instance(), excess.option());
+        tracing::error!(
+            event = "response-cut",
+            app,
+            worker,
+            instance,
+            option,
+            "a response of instance {instance} of worker {worker} ends before it is complete: it goes beyond {option}"
+        );
+        Poll::Ready(Some(Err(Error::ConnectionTerminated)))
+    }
 }
 
 impl Outgoing {
@@ -172,7 +207,8 @@ impl Outgoing {
 
     /// Takes what the guest produces at once: a body that is complete then goes out with its head in one write
     /// and gets a Content-Length. An error means that the guest ended before anything was sent.
-    pub async fn collect(mut body: WasiBody, exchange: Arc<Exchange>) -> Result<Self, Error> {
+    pub async fn collect(mut body: WasiBody, exchange: Arc<Exchange>, shop: &Shop) -> Result<Self, Error> {
+        let limits = &shop.settings.guest;
         // The client may leave while this waits.
         let mut waiting = Self::whole(Bytes::new());
         waiting.exchange = Some(exchange.clone());
@@ -197,15 +233,20 @@ impl Outgoing {
         let complete = complete.await;
         waiting.exchange = None;
         if !complete? {
-            let begun = Begun { frames, rest: Some(body) };
+            let body = Begun { frames, rest: Some(body) };
+            let flow = Flow::new(limits, exchange.began());
+            let (app, worker) = (shop.app.clone(), shop.worker);
             return Ok(Self {
-                content: Content::Streaming(begun),
+                content: Content::Limited(Box::new(Limited { body, flow, app, worker })),
                 exchange: Some(exchange),
                 entry: None,
                 in_flight: None,
             });
         }
         exchange.set_delivered();
+        if length as u64 > limits.response_body {
+            return Err(Error::HttpResponseBodySize(Some(length as u64)));
+        }
         if frames.iter().all(Frame::is_data) {
             return Ok(Self::whole(concatenate(frames)));
         }
@@ -235,6 +276,11 @@ impl Body for Outgoing {
         let frame = match &mut this.content {
             Content::Whole(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
             Content::Streaming(begun) => ready!(Pin::new(begun).poll_frame(cx)),
+            Content::Limited(limited) => match &this.exchange {
+                Some(exchange) => ready!(limited.poll_frame(cx, exchange)),
+                // It has ended.
+                None => None,
+            },
         };
         match &frame {
             Some(Ok(frame)) => {
@@ -259,7 +305,7 @@ impl Body for Outgoing {
         match &self.content {
             Content::Whole(bytes) => bytes.is_none(),
             // Only its end tells whether the instance lived to see it.
-            Content::Streaming(_) => false,
+            Content::Streaming(_) | Content::Limited(_) => false,
         }
     }
 
@@ -267,6 +313,7 @@ impl Body for Outgoing {
         match &self.content {
             Content::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
             Content::Streaming(begun) => begun.size_hint(),
+            Content::Limited(limited) => limited.body.size_hint(),
         }
     }
 }

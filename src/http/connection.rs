@@ -237,7 +237,7 @@ impl Front {
         };
         // A guest may not say how the connection goes on.
         strip_hop_by_hop(&mut parts.headers);
-        match Outgoing::collect(body, exchange.clone()).await {
+        match Outgoing::collect(body, exchange.clone(), self.lane.shop()).await {
             Ok(body) if head_only => {
                 // The length that a GET would have had (RFC 9110 section 9.3.2), where it is known.
                 if let Some(length) = body.size_hint().exact().filter(|length| *length > 0) {

@@ -3,5 +3,6 @@
 pub mod access;
 pub mod body;
 pub mod connection;
+mod flow;
 pub mod request;
 pub mod response;

@@ -23,8 +23,7 @@ pub fn rejection(rejection: Rejection) -> Answer {
 }
 
 /// The answer for a guest that gave none. `id` is what the log knows the failure by.
-pub fn failure(id: &str) -> Answer {
-    let status = StatusCode::INTERNAL_SERVER_ERROR;
+fn failure(status: StatusCode, id: &str) -> Answer {
     let mut response = text(status, format!("{status}\nrequest id: {id}\n"));
     if let Ok(id) = HeaderValue::try_from(id) {
         response.headers_mut().insert(REQUEST_ID.clone(), id);
@@ -46,13 +45,12 @@ pub fn refusal(refusal: Refusal, id: impl FnOnce() -> String) -> (Answer, Option
     match refusal {
         Refusal::QueueFull => (unavailable(Duration::from_secs(1)), None),
         Refusal::NoInstance { retry_after } => (unavailable(retry_after), None),
-        Refusal::Error(message) => {
-            let id = id();
-            (failure(&id), Some((id, message)))
-        }
-        Refusal::Died(message) => {
-            let id = id();
-            (failure(&id), Some((id, message.to_string())))
-        }
+        Refusal::Late(message) => failed(StatusCode::GATEWAY_TIMEOUT, id(), message),
+        Refusal::Error(message) => failed(StatusCode::INTERNAL_SERVER_ERROR, id(), message),
+        Refusal::Died(message) => failed(StatusCode::INTERNAL_SERVER_ERROR, id(), message.to_string()),
     }
+}
+
+fn failed(status: StatusCode, id: String, message: String) -> (Answer, Option<(String, String)>) {
+    (failure(status, &id), Some((id, message)))
 }

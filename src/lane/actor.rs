@@ -2,25 +2,26 @@
 //! from the queue and drives them; and the task on the loop that looks after it.
 
 use super::call;
+use super::cpu::thread_time;
+use super::deadline::Limits;
 use super::exchange::Refusal;
 use super::handle::{Handle, Phase};
 use super::offload::Offloaded;
-use super::queue::{Job, Lane, Shop, StartError};
+use super::queue::{Job, Lane, StartError};
 use super::report;
-use super::slice::{Slice, Why};
+use super::slice::Slice;
 use crate::cli::Offload;
 use crate::guest::state::State;
 use crate::guest::template::{self, Instance};
 use futures::stream::{FuturesUnordered, StreamExt};
 use futures::task::AtomicWaker;
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio::time::Sleep;
 use wasmtime::component::Accessor;
 use wasmtime::{Result, Store};
 
@@ -39,7 +40,7 @@ pub enum End {
 /// Looks after one actor, on the loop, from its start to the end of its instance.
 pub async fn live(lane: Lane, instance: u64, told: Option<oneshot::Sender<Result<(), StartError>>>) {
     let shop = lane.shop().clone();
-    let slice = Arc::new(Slice::new(shop.ticker.clone()));
+    let slice = Arc::new(Slice::new(shop.ticker.clone(), &shop.plan, &shop.settings.guest));
     let handle = Arc::new(Handle::new(&shop, instance, slice.clone()));
     let work = Box::pin(run(lane.clone(), handle.clone()));
     let mut offloaded = pin!(Offloaded::new(work, slice, shop.ticker.clone(), shop.pool.clone()));
@@ -51,12 +52,12 @@ pub async fn live(lane: Lane, instance: u64, told: Option<oneshot::Sender<Result
     let end = poll_fn(|cx| {
         handle.waker.register(cx.waker());
         lane.before_poll(&handle);
-        limits.poll(cx, &handle);
+        limits.poll(cx, &lane, &handle, offloaded.stint());
         turn.begin(cx.waker());
-        let began = measures.then(thread_cpu_time);
+        let began = measures.then(thread_time);
         let polled = offloaded.as_mut().poll(&mut Context::from_waker(&turn_waker));
         if let Some(began) = began {
-            shop.longest_poll.fetch_max((thread_cpu_time() - began).as_nanos() as u64, Relaxed);
+            shop.longest_poll.fetch_max((thread_time() - began).as_nanos() as u64, Relaxed);
         }
         if offloaded.is_away() || !turn.goes_on() {
             handle.settle_all();
@@ -73,6 +74,7 @@ pub async fn live(lane: Lane, instance: u64, told: Option<oneshot::Sender<Result
         if polled.is_pending() && retire_if_due(&lane, &handle) {
             handle.waker.wake();
         }
+        limits.watch(cx, &handle);
         lane.after_poll();
         polled
     })
@@ -82,12 +84,9 @@ pub async fn live(lane: Lane, instance: u64, told: Option<oneshot::Sender<Result
     if let (Some(told), Some(error)) = (told, start_error) {
         let _ = told.send(Err(error));
     }
+    // They refer to each other.
+    handle.with_in_flight(Vec::clear);
     lane.ended(&handle, failed);
-}
-
-/// Processor time of this thread so far.
-fn thread_cpu_time() -> Duration {
-    nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
 
 /// Tells whether an actor that is pending has asked, during its poll, to be polled again.
@@ -116,56 +115,6 @@ impl Wake for Turn {
     fn wake_by_ref(self: &Arc<Self>) {
         self.woken.store(true, Relaxed);
         self.task.wake();
-    }
-}
-
-/// Time limits of the phases; while it serves, that is how old the instance may become.
-struct Limits {
-    startup: Duration,
-    lifetime: Option<Duration>,
-    shutdown: Duration,
-    /// The phase that the timer is for; None if there is nothing to wait for.
-    phase: Option<Phase>,
-    timer: Pin<Box<Sleep>>,
-}
-
-impl Limits {
-    fn new(shop: &Shop) -> Self {
-        let settings = &shop.settings;
-        Self {
-            startup: settings.timeout_startup,
-            lifetime: Some(settings.max_lifetime).filter(|lifetime| !lifetime.is_zero() && !shop.plan.fresh),
-            shutdown: settings.timeout_graceful_shutdown,
-            phase: Some(Phase::Starting),
-            timer: Box::pin(tokio::time::sleep(settings.timeout_startup)),
-        }
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>, handle: &Handle) {
-        if self.phase == Some(Phase::Starting) && !handle.is_in(Phase::Starting) {
-            self.phase = None;
-            if let Some(lifetime) = self.lifetime {
-                self.begin(Phase::Serving, lifetime);
-            }
-        }
-        if self.phase != Some(Phase::Stopping) && handle.is_in(Phase::Stopping) {
-            self.begin(Phase::Stopping, self.shutdown);
-        }
-        if self.phase.is_none() || self.timer.as_mut().poll(cx).is_pending() {
-            return;
-        }
-        let (phase, limit, option) = match self.phase.take() {
-            Some(Phase::Starting) => ("startup", self.startup, "--timeout-startup"),
-            Some(Phase::Stopping) => ("shutdown", self.shutdown, "--timeout-graceful-shutdown"),
-            _ => return handle.set_aged(),
-        };
-        let text = format!("{phase} took longer than {} s ({option})", limit.as_secs_f64());
-        handle.slice.kill(Why::Limit { phase, text });
-    }
-
-    fn begin(&mut self, phase: Phase, limit: Duration) {
-        self.phase = Some(phase);
-        self.timer.as_mut().reset((Instant::now() + limit).into());
     }
 }
 
@@ -235,6 +184,7 @@ async fn serve_in_turn(
             return Ok(());
         };
         call::call_sync(store, function, job).await?;
+        handle.slice.end_request();
         handle.with_in_flight(Vec::clear);
     }
 }
@@ -339,11 +289,9 @@ fn take(lane: &Lane, handle: &Arc<Handle>, always_pool: bool) -> Option<Job> {
         // Back on the loop it is polled again.
         (false, false) => None,
     }?;
-    if on_loop {
-        handle.slice.begin_next();
-    }
+    handle.slice.begin_request();
     handle.served.fetch_add(1, Relaxed);
-    job.exchange.taken_by(handle.place.instance, lane.shop().plan.fresh.then(|| handle.clone()));
+    job.exchange.taken_by(handle.clone());
     handle.with_in_flight(|list| list.push(job.exchange.clone()));
     Some(job)
 }

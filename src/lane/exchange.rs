@@ -5,10 +5,10 @@ use super::queue::Lane;
 use futures::task::AtomicWaker;
 use http::Response;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use wasmtime_wasi_http::WasiBody;
 
 /// The answer of a guest, or why there is none.
@@ -20,10 +20,18 @@ pub enum Refusal {
     Error(String),
     /// The instance ended before it answered; the guest's backtrace, if it trapped.
     Died(Arc<str>),
+    /// It took longer than it may.
+    Late(String),
     /// Too many requests wait already.
     QueueFull,
     /// No instance can be started at the moment.
     NoInstance { retry_after: Duration },
+}
+
+impl Refusal {
+    pub fn late(limit: Duration) -> Self {
+        Self::Late(format!("there was no response within {} s (--timeout-request)", limit.as_secs_f64()))
+    }
 }
 
 #[derive(Default)]
@@ -36,10 +44,40 @@ enum Answer {
     Closed,
 }
 
+/// When a request is to be looked at for its time limit.
+#[derive(Clone, Copy)]
+pub enum Due {
+    /// It is late from then on.
+    Late(Instant),
+    /// Its body is on its way, which has limits of its own.
+    Again(Instant),
+}
+
+impl Due {
+    pub fn when(self) -> Instant {
+        match self {
+            Due::Late(when) | Due::Again(when) => when,
+        }
+    }
+
+    pub fn is_past(self, now: Instant) -> bool {
+        matches!(self, Due::Late(when) if when <= now)
+    }
+}
+
+/// How often a request whose body is on its way is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// Shared by the connection, which waits for the answer and then passes the body on, and the actor.
-#[derive(Default)]
 pub struct Exchange {
+    began: Instant,
+    /// When it was seen that the response has been passed on and only the guest goes on.
+    finishing: OnceLock<Instant>,
+    /// Its time is up.
+    expired: AtomicBool,
     answer: Mutex<Answer>,
+    /// The guest has given a response.
+    responded: AtomicBool,
     /// The response's body has been passed on, or nobody wants it.
     delivered: AtomicBool,
     /// The instance ended while this was in flight: a body that just stops is not complete.
@@ -50,18 +88,68 @@ pub struct Exchange {
     reader: AtomicWaker,
     /// The guest's handler has returned.
     returned: AtomicBool,
-    /// Number of the instance that took the request; 0 before.
-    instance: AtomicU64,
-    /// The actor whose instance lives for this request alone, if it does.
-    devoted: OnceLock<Arc<Handle>>,
+    /// The actor that took the request.
+    taker: OnceLock<Arc<Handle>>,
+    /// The response was ended because it took too long.
+    cut: AtomicBool,
     /// Wakes the actor when the body has been delivered, if the actor waits for that.
     pub watcher: AtomicWaker,
 }
 
+impl Default for Exchange {
+    fn default() -> Self {
+        Self {
+            began: Instant::now(),
+            finishing: OnceLock::new(),
+            expired: AtomicBool::new(false),
+            answer: Mutex::default(),
+            responded: AtomicBool::new(false),
+            delivered: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
+            more_to_come: AtomicBool::new(false),
+            reader: AtomicWaker::new(),
+            returned: AtomicBool::new(false),
+            taker: OnceLock::new(),
+            cut: AtomicBool::new(false),
+            watcher: AtomicWaker::new(),
+        }
+    }
+}
+
 impl Exchange {
+    /// When its time is up: `limit` after it was put into the queue if it has no response then, and `limit` after its
+    /// response has been passed on if the guest is not done with it then. None if it has ended in one way or other.
+    pub fn due(&self, limit: Duration, now: Instant) -> Option<Due> {
+        if self.is_finished() || self.expired.load(Relaxed) {
+            return None;
+        }
+        Some(if self.cut.load(Relaxed) {
+            Due::Late(self.began)
+        } else if !self.responded.load(Relaxed) {
+            Due::Late(self.began + limit)
+        } else if self.delivered.load(Relaxed) {
+            Due::Late(*self.finishing.get_or_init(|| now) + limit)
+        } else {
+            Due::Again(now + limit.min(LOOK))
+        })
+    }
+
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// Nobody waits for it any longer.
+    pub fn expire(&self) {
+        self.expired.store(true, Relaxed);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Answer> {
+        self.answer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Gives the answer; the first one counts. False if there was one already.
     pub fn answer(&self, outcome: Outcome) -> bool {
-        let mut answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut answer = self.lock();
         match std::mem::take(&mut *answer) {
             Answer::Open => *answer = Answer::Given(outcome),
             Answer::Awaited(waker) => {
@@ -80,6 +168,7 @@ impl Exchange {
     /// Gives a response. On the loop its body is likely to follow in the same turn of the instance.
     pub fn respond(&self, response: Response<WasiBody>, on_loop: bool) {
         self.more_to_come.store(on_loop, Relaxed);
+        self.responded.store(true, Relaxed);
         self.answer(Ok(response));
     }
 
@@ -116,23 +205,29 @@ impl Exchange {
         self.broken.load(Relaxed)
     }
 
-    pub fn taken_by(&self, instance: u64, devoted: Option<Arc<Handle>>) {
-        self.instance.store(instance, Relaxed);
-        if let Some(handle) = devoted {
-            let _ = self.devoted.set(handle);
-        }
+    pub fn taken_by(&self, handle: Arc<Handle>) {
+        let _ = self.taker.set(handle);
     }
 
     /// The client has left: an instance that lives for this request alone goes too, any other goes on.
     pub fn abandon(&self) {
         self.set_delivered();
-        if let Some(handle) = self.devoted.get() {
+        if let Some(handle) = self.taker.get().filter(|handle| handle.serves_once()) {
             handle.abandon();
         }
     }
 
+    /// The response takes too long and ends here.
+    pub fn cut(&self) {
+        self.cut.store(true, Relaxed);
+        if let Some(handle) = self.taker.get() {
+            handle.alarm();
+        }
+    }
+
+    /// Number of the instance that took the request; 0 before.
     pub fn instance(&self) -> u64 {
-        self.instance.load(Relaxed)
+        self.taker.get().map_or(0, |handle| handle.place.instance)
     }
 
     pub fn set_returned(&self) {
@@ -173,7 +268,7 @@ impl Future for Reply {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
         let outcome = {
-            let mut answer = self.exchange.answer.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut answer = self.exchange.lock();
             match std::mem::take(&mut *answer) {
                 Answer::Given(outcome) => {
                     *answer = Answer::Closed;
@@ -199,7 +294,7 @@ impl Drop for Reply {
         if self.answered {
             return;
         }
-        *self.exchange.answer.lock().unwrap_or_else(PoisonError::into_inner) = Answer::Closed;
+        *self.exchange.lock() = Answer::Closed;
         self.exchange.abandon();
         self.lane.forget(&self.exchange);
     }

@@ -34,6 +34,10 @@ pub struct Handle {
     /// It has lived as long as it may.
     aged: AtomicBool,
     recycled: OnceLock<Reason>,
+    /// It lives for one request.
+    once: bool,
+    /// A request's time is up before its timer says so.
+    alarmed: AtomicBool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +54,8 @@ pub enum Reason {
     Requests,
     Age,
     Memory,
+    /// A request took longer than it may.
+    Deadline,
 }
 
 impl Reason {
@@ -58,6 +64,7 @@ impl Reason {
             Self::Requests => "requests",
             Self::Age => "age",
             Self::Memory => "memory",
+            Self::Deadline => "deadline",
         }
     }
 }
@@ -84,6 +91,8 @@ impl Handle {
             most_memory: or_never(settings.max_instance_memory),
             aged: AtomicBool::new(false),
             recycled: OnceLock::new(),
+            once: shop.plan.fresh,
+            alarmed: AtomicBool::new(false),
         }
     }
 
@@ -131,6 +140,21 @@ impl Handle {
     pub fn abandon(&self) {
         self.slice.kill(Why::Abandoned);
         self.waker.wake();
+    }
+
+    pub fn serves_once(&self) -> bool {
+        self.once
+    }
+
+    /// Whoever looks after the actor has to look at its requests.
+    pub fn alarm(&self) {
+        self.alarmed.store(true, Relaxed);
+        self.waker.wake();
+    }
+
+    /// Whether that is so; asking clears it.
+    pub fn take_alarm(&self) -> bool {
+        self.alarmed.load(Relaxed) && self.alarmed.swap(false, Relaxed)
     }
 
     pub fn set_aged(&self) {

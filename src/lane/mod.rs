@@ -3,6 +3,8 @@
 
 pub mod actor;
 pub mod call;
+pub mod cpu;
+pub mod deadline;
 pub mod exchange;
 pub mod handle;
 pub mod offload;

@@ -12,6 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use tokio::time::Sleep;
 
 /// Why an actor ended other than by itself.
 #[derive(Debug)]
@@ -37,11 +38,20 @@ pub struct Offloaded<T> {
     slice: Arc<Slice>,
     ticker: Arc<Ticker>,
     pool: Pool,
+    /// How often it has gone to the pool.
+    stints: u64,
+    /// Wakes one that has had its share of the processor.
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl<T: Send + 'static> Offloaded<T> {
     pub fn new(work: Work<T>, slice: Arc<Slice>, ticker: Arc<Ticker>, pool: Pool) -> Self {
-        Self { work: Whereabouts::Here(work), slice, ticker, pool }
+        Self { work: Whereabouts::Here(work), slice, ticker, pool, stints: 0, pause: None }
+    }
+
+    /// The number of its present stay in the pool, if it is there.
+    pub fn stint(&self) -> Option<u64> {
+        self.is_away().then_some(self.stints)
     }
 
     /// Whether it is in the pool: its guest computes.
@@ -53,8 +63,12 @@ impl<T: Send + 'static> Offloaded<T> {
         if self.slice.killed().is_some() {
             return self.dispose(work);
         }
+        if self.pauses(cx) {
+            self.work = Whereabouts::Here(work);
+            return Poll::Pending;
+        }
         self.slice.begin();
-        let polled = guarded(&self.ticker, &mut work, cx);
+        let polled = guarded(&self.ticker, &self.slice, &mut work, cx);
         self.slice.end();
         match polled {
             Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),
@@ -73,11 +87,19 @@ impl<T: Send + 'static> Offloaded<T> {
         }
     }
 
+    /// Whether it has had its share of the processor and waits for the next one.
+    fn pauses(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(until) = self.slice.pause() else { return false };
+        let pause = self.pause.insert(Box::pin(tokio::time::sleep_until(until.into())));
+        pause.as_mut().poll(cx).is_pending()
+    }
+
     fn send_away(&mut self, cx: &mut Context<'_>, mut work: Work<T>) {
         let (back, receiver) = oneshot::channel();
-        let (ticker, waker) = (self.ticker.clone(), cx.waker().clone());
+        let (ticker, slice, waker) = (self.ticker.clone(), self.slice.clone(), cx.waker().clone());
+        self.stints += 1;
         self.pool.run(move || {
-            let polled = guarded(&ticker, &mut work, &mut Context::from_waker(&waker));
+            let polled = guarded(&ticker, &slice, &mut work, &mut Context::from_waker(&waker));
             // Nobody waits for it at the worker's end only.
             let _ = back.send((work, polled));
             waker.wake();
@@ -92,8 +114,9 @@ impl<T: Send + 'static> Offloaded<T> {
     }
 }
 
-fn guarded<T>(ticker: &Ticker, work: &mut Work<T>, cx: &mut Context<'_>) -> Polled<T> {
+fn guarded<T>(ticker: &Ticker, slice: &Slice, work: &mut Work<T>, cx: &mut Context<'_>) -> Polled<T> {
     let _running = ticker.run();
+    let _counted = slice.count();
     catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))).map_err(|panic| {
         let text = panic.downcast_ref::<&str>().map(|text| text.to_string());
         Ended::Panicked(text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default())

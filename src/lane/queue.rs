@@ -8,6 +8,7 @@ use super::actor;
 use super::exchange::{Exchange, Refusal, Reply};
 use super::handle::{Handle, Reason};
 use super::pool::Pool;
+use super::report;
 use super::slice::Ticker;
 use crate::config::{Plan, Settings};
 use crate::guest::template::Template;
@@ -75,6 +76,8 @@ struct Inner {
     draining: bool,
     /// Soon it is looked whether a further instance is needed.
     growing: bool,
+    /// Requests that wait too long are looked for.
+    sweeping: bool,
     made: u64,
     failures: u32,
     /// No instance is started before this time.
@@ -135,11 +138,36 @@ impl Lane {
         if inner.queue.len() >= self.0.shop.settings.queue + free {
             return Err(Refusal::QueueFull);
         }
+        if inner.waiting.is_empty() && !inner.sweeping {
+            inner.sweeping = true;
+            tokio::spawn(self.clone().sweep());
+        }
         inner.queue.push_back(Job { request, exchange: exchange.clone() });
         self.publish(&inner);
         self.call_one(&mut inner);
         drop(inner);
         Ok(Reply::new(exchange, self.clone()))
+    }
+
+    /// Answers requests that no instance has taken in time, for as long as some wait.
+    async fn sweep(self) {
+        let limit = self.0.shop.settings.guest.request;
+        loop {
+            let next = {
+                let mut inner = self.lock();
+                let now = Instant::now();
+                while let Some(job) = inner.queue.pop_front_if(|job| job.exchange.began() + limit <= now) {
+                    self.0.shop.row.timeouts.fetch_add(1, Relaxed);
+                    job.exchange.answer(Err(Refusal::late(limit)));
+                }
+                self.publish(&inner);
+                let next = inner.queue.front().map(|job| job.exchange.began() + limit);
+                inner.sweeping = next.is_some();
+                next
+            };
+            let Some(next) = next else { return };
+            tokio::time::sleep_until(next.into()).await;
+        }
     }
 
     /// Somebody has to take a request: one that waits for it, otherwise there may be too few.
@@ -263,6 +291,15 @@ impl Lane {
             self.call_one(&mut inner);
         }
         true
+    }
+
+    /// An instance with a late request takes no more, but may finish the others. False if it cannot wait for those.
+    pub fn retire_late(&self, handle: &Arc<Handle>) -> bool {
+        let retires = self.retire(handle, Reason::Deadline);
+        if retires {
+            report::recycled(handle, Reason::Deadline, self.0.shop.row);
+        }
+        retires || handle.is_recycled()
     }
 
     /// A request whose client left before an instance took it.

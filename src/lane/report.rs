@@ -6,9 +6,10 @@ use super::handle::{Handle, Reason};
 use super::offload::Ended;
 use super::queue::StartError;
 use super::slice::Why;
+use crate::guest::limits::LimitHit;
 use crate::guest::state::Place;
 use crate::log;
-use crate::scoreboard::Row;
+use crate::scoreboard::{Row, TRAPS};
 use std::sync::atomic::Ordering::Relaxed;
 use wasmtime::Trap;
 
@@ -40,6 +41,7 @@ pub fn recycled(handle: &Handle, reason: Reason, row: &Row) {
             Reason::Requests => "its share (--max-requests)",
             Reason::Age => "its age (--max-lifetime)",
             Reason::Memory => "its memory (--max-instance-memory)",
+            Reason::Deadline => "a request without a response in time (--timeout-request)",
         },
     );
     tracing::info!(
@@ -50,6 +52,19 @@ pub fn recycled(handle: &Handle, reason: Reason, row: &Row) {
         served,
         why,
         "instance {instance} of worker {worker} is replaced after {served} requests: {text}"
+    );
+}
+
+/// A request that the instance has had is late; whoever waits for it logs that.
+pub fn late(handle: &Handle, row: &Row) {
+    let Place { app, worker, instance, .. } = &handle.place;
+    row.timeouts.fetch_add(1, Relaxed);
+    tracing::debug!(
+        event = "request-late",
+        app = &**app,
+        worker,
+        instance,
+        "a request in instance {instance} of worker {worker} has had its time"
     );
 }
 
@@ -115,6 +130,10 @@ fn death(handle: &Handle, end: Result<End, Ended>) -> Option<Death> {
             Death::new(format!("{phase}-limit"), "it was ended", text.clone())
         }
         (Ok(End::StartupFailed(message)), _) => Death::new("startup", "its startup failed", message),
+        (Ok(End::Trapped(error) | End::Unusable(error)), None) if error.is::<LimitHit>() => {
+            let kind = error.downcast_ref::<LimitHit>().map_or("limit", |hit| hit.kind);
+            Death::new(kind, "it wanted too much", error.root_cause().to_string())
+        }
         (Ok(End::Trapped(error)), None) => {
             // Requests that were in flight log the whole of it.
             let detail = if handle.has_told() { error.root_cause().to_string() } else { describe(&error) };
@@ -129,7 +148,9 @@ fn death(handle: &Handle, end: Result<End, Ended>) -> Option<Death> {
 fn count(handle: &Handle, death: &Death, row: &Row) {
     if death.kind == "trap" {
         row.count_trap(death.trap.as_deref());
-    } else if matches!(handle.slice.killed(), Some(Why::Limit { .. })) {
+    } else if TRAPS.contains(&&*death.kind) {
+        row.count_trap(Some(&death.kind));
+    } else if matches!(handle.slice.killed(), Some(Why::Limit { phase, .. }) if *phase != "request") {
         row.timeouts.fetch_add(1, Relaxed);
     }
 }

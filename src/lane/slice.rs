@@ -4,6 +4,8 @@
 //! wasmtime's epochs are wall clock and belong to the engine, so a thread of its own advances the epoch every
 //! `TICK`, but only while some guest runs; the store's callback then asks its actor's slice what to do.
 
+use super::cpu::Cpu;
+use crate::config::{GuestLimits, Plan};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, OnceLock};
@@ -25,6 +27,7 @@ pub struct Slice {
     turn: AtomicU64,
     overran: AtomicBool,
     killed: OnceLock<Why>,
+    cpu: Cpu,
 }
 
 /// Why an instance is ended from outside.
@@ -37,9 +40,10 @@ pub enum Why {
 }
 
 impl Slice {
-    pub fn new(ticker: Arc<Ticker>) -> Self {
+    pub fn new(ticker: Arc<Ticker>, plan: &Plan, limits: &GuestLimits) -> Self {
         Self {
             ticker,
+            cpu: Cpu::new(plan, limits),
             began: AtomicU64::new(0),
             turn: AtomicU64::new(0),
             overran: AtomicBool::new(false),
@@ -55,8 +59,27 @@ impl Slice {
     }
 
     /// Within a poll the next request begins, with a slice of its own.
-    pub fn begin_next(&self) {
-        self.began.store(self.ticker.now(), Relaxed);
+    pub fn begin_request(&self) {
+        let on_loop = self.is_on_loop();
+        if on_loop {
+            self.began.store(self.ticker.now(), Relaxed);
+        }
+        self.cpu.begin_request(on_loop);
+    }
+
+    pub fn end_request(&self) {
+        self.cpu.end_request();
+    }
+
+    /// Counts the processor time of a poll until the guard is dropped, where it matters.
+    pub fn count(&self) -> Counted<'_> {
+        self.cpu.begin();
+        Counted(self)
+    }
+
+    /// Until when the guest has had its share of the processor.
+    pub fn pause(&self) -> Option<Instant> {
+        self.cpu.pause()
     }
 
     /// Whether the present poll has lasted this long.
@@ -85,6 +108,12 @@ impl Slice {
 
     /// Asked by the epoch callback: whether the guest has to yield now.
     pub fn overrun(&self) -> bool {
+        if let Some(why) = self.cpu.exceeded() {
+            self.kill(why);
+        }
+        if self.cpu.has_had_share() {
+            return true;
+        }
         let began = self.began.load(Relaxed);
         let over = began != 0 && self.ticker.now().saturating_sub(began) >= TICK.as_micros() as u64;
         if over {
@@ -100,6 +129,17 @@ impl Slice {
 
     pub fn killed(&self) -> Option<&Why> {
         self.killed.get()
+    }
+}
+
+/// A poll whose processor time is counted.
+pub struct Counted<'a>(&'a Slice);
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        if let Some(why) = self.0.cpu.end() {
+            self.0.kill(why);
+        }
     }
 }
 

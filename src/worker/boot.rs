@@ -30,7 +30,7 @@ pub fn boot(start: Start) -> Result<(), Failure> {
     let channel = sys::inherited(start.channel);
     let listeners = start.listeners.iter().copied().map(sys::inherited).collect();
 
-    let template = match Template::new(start.settings.clone(), &start.plan, &artefact) {
+    let template = match Template::new(start.settings.clone(), &start.plan, &artefact, start.row) {
         Ok(template) => template,
         Err(error) => return refuse(&channel, FromWorker::LoadFailed { message: shorten(&format!("{error:#}")) }),
     };

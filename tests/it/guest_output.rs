@@ -137,7 +137,7 @@ fn lines_of_several_workers_never_tear() {
 #[test]
 fn a_reader_of_stderr_that_stalls_blocks_nobody_and_is_told_what_it_missed() {
     for guest in TESTBEDS {
-        let mut server = Server::start(guest, &["--workers", "2"]);
+        let mut server = Server::start(guest, &["--workers", "2", "--limit-guest-log", "1GB"]);
         server.pause();
         // Far more than a pipe holds.
         for _ in 0..20 {

@@ -94,7 +94,7 @@ fn a_worker_that_the_kernel_ended_for_want_of_memory_is_told_apart() {
 #[test]
 fn a_worker_that_has_grown_too_large_is_replaced_and_nothing_is_lost() {
     for guest in TESTBEDS {
-        let options = ["--workers", "2", "--worker-max-rss", "300MiB", "--no-access-log"];
+        let options = ["--workers", "2", "--worker-max-rss", "300MiB", "--max-memory", "1GiB", "--no-access-log"];
         let server = Server::start(guest, &options);
         let workers = server.workers();
         let mut held = server.connect();
