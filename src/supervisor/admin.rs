@@ -96,14 +96,10 @@ impl Supervisor {
         }
     }
 
-    fn end_admin(&mut self) {
+    /// Unless the server ends it starts again, with the log files that are open then.
+    pub fn end_admin(&mut self) {
         if let Some(pid) = self.admin.as_ref().and_then(|admin| admin.child) {
             let _ = kill(pid, Signal::SIGKILL);
         }
-    }
-
-    /// It starts again with the log files that are open now.
-    pub fn restart_admin(&mut self) {
-        self.end_admin();
     }
 }

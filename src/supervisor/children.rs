@@ -264,8 +264,9 @@ impl Supervisor {
             return;
         }
         // Its successor does not wait for it to be gone.
+        let serving = self.is_serving();
         let slot = &mut self.slots[index];
-        if slot.newest().is_none() && self.served && self.ending.is_none() && index < self.wanted {
+        if slot.newest().is_none() && serving && index < self.wanted {
             slot.restarts += 1;
             slot.plan_start(ran, jitter);
         }

@@ -291,20 +291,27 @@ impl Supervisor {
             }
             Command::Reload => self.reload("asked for", Some(waiter)),
             Command::Rollback => self.rollback(Some(waiter)),
-            Command::Scale { workers } => match self.scale(workers) {
-                Ok(message) => self.control.answer(waiter, Outcome::Done { message }),
-                Err(message) => self.fail(waiter, Exit::Usage, message),
-            },
-            Command::Recycle { worker } => match self.recycle(worker) {
-                Ok(message) => self.control.answer(waiter, Outcome::Done { message }),
-                Err(message) => self.fail(waiter, Exit::Usage, message),
-            },
+            Command::Scale { workers } => {
+                let done = self.scale(workers);
+                self.tell(waiter, done);
+            }
+            Command::Recycle { worker } => {
+                let done = self.recycle(worker);
+                self.tell(waiter, done);
+            }
             Command::Stop => {
                 tracing::info!(event = "stopping", "asked to stop: finishing what is in flight");
                 let message = "finishing what is in flight".to_owned();
                 self.control.answer(waiter, Outcome::Done { message });
                 self.end(Ok(()));
             }
+        }
+    }
+
+    fn tell(&mut self, waiter: Waiter, done: Result<String, String>) {
+        match done {
+            Ok(message) => self.control.answer(waiter, Outcome::Done { message }),
+            Err(message) => self.fail(waiter, Exit::Usage, message),
         }
     }
 

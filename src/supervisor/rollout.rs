@@ -114,7 +114,7 @@ impl Generations {
 impl Supervisor {
     /// Loads the component again. Asked for during another reload, it follows that.
     pub fn reload(&mut self, why: &str, waiter: Option<Waiter>) {
-        if self.ending.is_some() || !self.served {
+        if !self.is_serving() {
             let message = "the server is starting or ending: nothing is reloaded".to_owned();
             return self.answer(waiter, Outcome::Failed { message, exit_code: Exit::Internal as u8 });
         }
@@ -128,13 +128,21 @@ impl Supervisor {
         self.notify.reloading();
         let (name, waiters) = ("reload", waiter.into_iter().collect());
         match load::begin(&self.settings, self.roles) {
-            Ok(Loading::Done(loaded)) => {
-                let step = Step::Canary(Rc::new(Generation { number, loaded }));
-                self.roll(Rollout { name, number, step, waiters });
-            }
             Ok(Loading::Compiling(compiling)) => {
                 let step = Step::Compiling(Box::new(compiling));
                 self.generations.rollout = Some(Rollout { name, number, step, waiters });
+            }
+            Ok(Loading::Done(loaded)) => self.loaded(name, number, waiters, Ok(loaded)),
+            Err(failure) => self.loaded(name, number, waiters, Err(failure)),
+        }
+    }
+
+    /// The new generation is there and takes over, or there is none.
+    fn loaded(&mut self, name: &'static str, number: u64, waiters: Vec<Waiter>, loaded: Result<Loaded, Failure>) {
+        match loaded {
+            Ok(loaded) => {
+                let step = Step::Canary(Rc::new(Generation { number, loaded }));
+                self.roll(Rollout { name, number, step, waiters });
             }
             Err(failure) => {
                 let step = Step::Canary(self.generations.current.clone());
@@ -147,7 +155,7 @@ impl Supervisor {
     /// Goes back to the generation before.
     pub fn rollback(&mut self, waiter: Option<Waiter>) {
         let failed = |message: &str| Outcome::Failed { message: message.to_owned(), exit_code: Exit::Internal as u8 };
-        if self.ending.is_some() || !self.served {
+        if !self.is_serving() {
             return self.answer(waiter, failed("the server is starting or ending"));
         }
         if self.generations.is_rolling() {
@@ -195,17 +203,8 @@ impl Supervisor {
             return;
         };
         self.generations.compile_seconds += compiling.began.elapsed().as_secs_f64();
-        match compiling.finish(done, &self.settings) {
-            Ok(loaded) => {
-                let step = Step::Canary(Rc::new(Generation { number, loaded }));
-                self.roll(Rollout { name, number, step, waiters });
-            }
-            Err(failure) => {
-                let step = Step::Canary(self.generations.current.clone());
-                self.generations.rollout = Some(Rollout { name, number, step, waiters });
-                self.abort_rollout(&failure);
-            }
-        }
+        let loaded = compiling.finish(done, &self.settings);
+        self.loaded(name, number, waiters, loaded);
     }
 
     fn finish_rollout(&mut self, target: Rc<Generation>) {
@@ -259,7 +258,7 @@ impl Supervisor {
     /// Sees to it that each slot has a worker of the generation it is to have, and ends those that were overtaken
     /// before they were ready.
     pub fn replace_outdated(&mut self) {
-        if self.ending.is_some() || !self.served {
+        if !self.is_serving() {
             return;
         }
         for (index, slot) in self.slots.iter_mut().enumerate().take(self.wanted) {

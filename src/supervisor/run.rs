@@ -135,13 +135,13 @@ impl Supervisor {
             self.reap();
             self.check_children();
             self.listen_to_control();
-            if self.watch.as_mut().is_some_and(Watch::take) && self.served && self.ending.is_none() {
+            if self.watch.as_mut().is_some_and(Watch::take) && self.is_serving() {
                 self.reload("files have changed", None);
             }
             self.advance_rollout();
             self.place_orphans();
             self.notify.alive();
-            if self.served && self.ending.is_none() {
+            if self.is_serving() {
                 self.notify.status(self.summary());
             }
             if let Some(ending) = &self.ending
@@ -319,7 +319,7 @@ impl Supervisor {
 
     /// Connections that wait at a slot without a worker are accepted by a neighbour.
     fn place_orphans(&mut self) {
-        if self.ending.is_some() || !self.served {
+        if !self.is_serving() {
             return;
         }
         for index in 0..self.slots.len() {
@@ -357,7 +357,7 @@ impl Supervisor {
         for child in self.slots.iter().flat_map(|slot| &slot.children).filter(|child| child.state != State::Killed) {
             files.send(child.channel.as_fd());
         }
-        self.restart_admin();
+        self.end_admin();
         tracing::info!(event = "logs-reopened", "SIGUSR1: the log files were opened again");
     }
 

@@ -20,7 +20,7 @@ impl Supervisor {
         if !(1..=MAX_WORKERS).contains(&workers) {
             return Err(format!("{workers} workers: there can be from 1 to {MAX_WORKERS}"));
         }
-        if self.ending.is_some() || !self.served {
+        if !self.is_serving() {
             return Err("the server is starting or ending".to_owned());
         }
         if workers == self.wanted {
@@ -45,7 +45,7 @@ impl Supervisor {
 
     /// Replaces the process of one worker or of all.
     pub fn recycle(&mut self, worker: Option<usize>) -> Result<String, String> {
-        if self.ending.is_some() || !self.served {
+        if !self.is_serving() {
             return Err("the server is starting or ending".to_owned());
         }
         if let Some(worker) = worker.filter(|worker| *worker >= self.wanted) {

@@ -50,6 +50,11 @@ impl Supervisor {
         }
     }
 
+    /// Whether it has started and does not end: only then anything changes.
+    pub fn is_serving(&self) -> bool {
+        self.served && self.ending.is_none()
+    }
+
     /// In a line, for service managers.
     pub fn summary(&self) -> String {
         let ready = self.slots[..self.wanted].iter().filter(|slot| slot.is_ready()).count();

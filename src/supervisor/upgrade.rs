@@ -87,7 +87,7 @@ impl Upgrade {
 
 impl Supervisor {
     pub fn upgrade(&mut self) {
-        if self.ending.is_some() || !self.served {
+        if !self.is_serving() {
             tracing::warn!(event = "upgrade-failed", "SIGUSR2: the server is starting or ending: nothing is upgraded");
         } else if let Some(upgrade) = &self.upgrade {
             let pid = upgrade.pid;
