@@ -138,6 +138,11 @@ impl Template {
     pub async fn instantiate(&self, place: &Place, slice: Arc<Slice>, memory: Arc<Memory>) -> Result<Instance> {
         let mut store = Store::new(&self.engine, State::new(&self.settings, place, slice, memory, &self.log)?);
         store.set_hostcall_fuel(HOSTCALL_FUEL);
+        // Handles, and what concurrency needs: both are made without a host function.
+        store.set_max_component_handles(self.settings.guest.resources);
+        if let Some(table) = store.concurrent_resource_table() {
+            table.set_max_capacity(self.settings.guest.resources);
+        }
         store.limiter(|state| &mut state.limiter);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|store| {
