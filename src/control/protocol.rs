@@ -58,6 +58,22 @@ pub enum Outcome {
     },
 }
 
+impl Request {
+    /// What a line asks for, or what is wrong with it.
+    pub fn parse(line: &[u8]) -> Result<Command, String> {
+        // The version first: a request of another one may look like nothing that we know.
+        let value: serde_json::Value =
+            serde_json::from_slice(line).map_err(|_| "the request is not JSON".to_owned())?;
+        match value.get("version").and_then(serde_json::Value::as_u64) {
+            Some(version) if version == u64::from(VERSION) => {}
+            Some(version) => return Err(format!("version {version} is not spoken here, but {VERSION}")),
+            None => return Err(format!("the request has no version; it is {VERSION}")),
+        }
+        let request: Request = serde_json::from_value(value).map_err(|error| format!("not understood: {error}"))?;
+        Ok(request.command)
+    }
+}
+
 impl Answer {
     pub fn new(result: Outcome) -> Self {
         Self { version: VERSION, result }

@@ -3,7 +3,7 @@
 
 use super::run::Supervisor;
 use crate::control::client::runtime_folder;
-use crate::control::protocol::{Answer, Command, MAX_REQUEST, Outcome, Request, VERSION};
+use crate::control::protocol::{Answer, Command, MAX_REQUEST, Outcome, Request};
 use crate::exit::{Exit, Failure};
 use nix::errno::Errno;
 use nix::sys::signal::kill;
@@ -202,16 +202,7 @@ impl Connection {
             return Err(format!("the request is longer than {MAX_REQUEST} bytes"));
         };
         let line: Vec<u8> = self.input.drain(..=end).collect();
-        // The version first: a request of another one may look like nothing that we know.
-        let value: serde_json::Value =
-            serde_json::from_slice(&line).map_err(|_| "the request is not JSON".to_owned())?;
-        match value.get("version").and_then(serde_json::Value::as_u64) {
-            Some(version) if version == u64::from(VERSION) => {}
-            Some(version) => return Err(format!("version {version} is not spoken here, but {VERSION}")),
-            None => return Err(format!("the request has no version; it is {VERSION}")),
-        }
-        let request: Request = serde_json::from_value(value).map_err(|error| format!("not understood: {error}"))?;
-        Ok(request.command)
+        Request::parse(&line)
     }
 }
 
