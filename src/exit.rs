@@ -16,6 +16,8 @@ pub enum Exit {
     Startup = 3,
     /// The component cannot be loaded.
     Load = 4,
+    /// The sandbox that has to be there cannot be had on this machine.
+    Sandbox = 5,
 }
 
 impl From<Exit> for ExitCode {

@@ -2,6 +2,7 @@
 //! messages, one per datagram of a SOCK_SEQPACKET pair. A worker that says anything else is ended; the supervisor
 //! never trusts it further.
 
+use crate::cli::Sandbox;
 use crate::config::{Identity, Plan, Settings};
 use crate::scoreboard::Row;
 use crate::sys;
@@ -41,6 +42,7 @@ pub struct AdminStart {
     /// A SOCK_STREAM pair to the supervisor that carries the lines of `control::protocol`.
     pub channel: RawFd,
     pub identity: Option<Identity>,
+    pub sandbox: Sandbox,
     pub supervisor: nix::unistd::Pid,
 }
 
@@ -55,6 +57,10 @@ pub enum FromWorker {
     StartupFailed { message: String },
     /// The component could not be mapped, linked or instantiated.
     LoadFailed { message: String },
+    /// A file that the options name cannot be read.
+    FileFailed { message: String },
+    /// A layer of the sandbox that has to be there cannot be applied.
+    SandboxFailed { message: String },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ mod source;
 
 use crate::exit::{Exit, Failure};
 use crate::message::AdminStart;
-use crate::sandbox::{die_with, drop_privileges};
+use crate::sandbox::{self, Role};
 use crate::sys;
 use source::Source;
 use tokio::net::{TcpListener, UnixStream};
@@ -26,11 +26,13 @@ pub fn run(start: AdminStart) -> ! {
 
 /// Serves until the supervisor is gone.
 fn boot(start: &AdminStart) -> Result<(), Failure> {
-    die_with(start.supervisor)?;
+    sandbox::die_with(start.supervisor)?;
     let mut keep = vec![start.listener, start.channel];
     keep.extend(crate::log::descriptors());
     sys::close_all_except(&keep);
-    drop_privileges(start.identity, start.supervisor)?;
+    sandbox::give_up_rights(start.sandbox, start.identity, start.supervisor)?;
+    sandbox::close_files(start.sandbox, &Role::Admin)?;
+    sandbox::close_calls(start.sandbox, &Role::Admin)?;
     let listener = std::net::TcpListener::from(sys::inherited(start.listener));
     let channel = std::os::unix::net::UnixStream::from(sys::inherited(start.channel));
     listener.set_nonblocking(true)?;

@@ -1,7 +1,10 @@
 //! wasmtime's settings: one set for compiling, which the running side must repeat exactly.
 
 use crate::config::{GuestLimits, Plan};
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, ResourcesRequired, Result};
+use std::sync::Arc;
+use wasmtime::{
+    Config, CustomCodeMemory, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, ResourcesRequired, Result,
+};
 
 /// The settings that shape machine code. Whatever changes here changes `key`. An engine without support for
 /// concurrency spares each call, of the guest and of the host, the bookkeeping of tasks.
@@ -19,6 +22,30 @@ fn config(concurrent: bool) -> Config {
 /// The engine of the compiler process.
 pub fn for_compiling(concurrent: bool) -> Result<Engine> {
     Engine::new(&config(concurrent))
+}
+
+/// The engine with which the compiler process looks whether what it made can be linked. It runs nothing, so its code
+/// is not made executable, which would not be allowed there.
+pub fn for_linking(concurrent: bool) -> Result<Engine> {
+    let mut config = config(concurrent);
+    config.with_custom_code_memory(Some(Arc::new(NotExecutable)));
+    Engine::new(&config)
+}
+
+struct NotExecutable;
+
+impl CustomCodeMemory for NotExecutable {
+    fn required_alignment(&self) -> usize {
+        1
+    }
+
+    fn publish_executable(&self, _: *const u8, _: usize) -> Result<()> {
+        Ok(())
+    }
+
+    fn unpublish_executable(&self, _: *const u8, _: usize) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// The engine of a worker: it maps machine code and never compiles.

@@ -59,6 +59,7 @@ impl Supervisor {
                 listener: admin.listener.as_raw_fd(),
                 channel: theirs.as_raw_fd(),
                 identity: self.settings.identity,
+                sandbox: self.settings.sandbox,
                 supervisor,
             };
             let run = self.roles.admin;

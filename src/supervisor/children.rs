@@ -63,6 +63,12 @@ impl Supervisor {
             FromWorker::LoadFailed { message } => {
                 self.not_started(index, at, Exit::Load, "it cannot be instantiated", &message)
             }
+            FromWorker::FileFailed { message } => {
+                self.not_started(index, at, Exit::Usage, "a file cannot be read", &message)
+            }
+            FromWorker::SandboxFailed { message } => {
+                self.not_started(index, at, Exit::Sandbox, "it cannot be run in a sandbox", &message)
+            }
         }
     }
 
@@ -210,6 +216,7 @@ impl Supervisor {
         };
         let why = match (&child.ended_for, status) {
             (Some(why), _) => why.clone(),
+            (None, WaitStatus::Signaled(_, Signal::SIGSYS, _)) => "a system call that the sandbox refuses".to_owned(),
             (None, WaitStatus::Signaled(_, Signal::SIGKILL, _)) if self.oom_kills.has_grown() => {
                 "the kernel ended it because memory had run out".to_owned()
             }

@@ -4,15 +4,16 @@
 use super::Roles;
 use super::cache::Cache;
 use super::signals::{Signals, unblock_in_child};
-use crate::config::{Plan, Settings};
+use crate::config::{CompileLimits, Plan, Settings};
 use crate::exit::{Exit, Failure};
-use crate::sandbox::{die_with, drop_privileges};
+use crate::sandbox::{self, Role};
 use crate::sys;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::{Mode, fchmod};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, pipe2};
 use std::fs::File;
@@ -35,6 +36,9 @@ const TOLD_AFTER: Duration = Duration::from_millis(500);
 /// Longest report that a compiler process may send.
 const MAX_REPORT: usize = 16 << 20;
 
+/// How the runtime and the operating system say that there is no more memory.
+const OUT_OF_MEMORY: [&str; 2] = ["memory allocation of", "Cannot allocate memory"];
+
 /// A component on its way.
 pub enum Loading {
     Done(Loaded),
@@ -49,7 +53,8 @@ pub fn begin(settings: &Settings, roles: Roles) -> Result<Loading, Failure> {
     if let Some(entry) = cache.as_ref().and_then(|cache| cache.get(&key)) {
         match (roles.plan)(settings, &entry.report) {
             Ok(plan) => {
-                return Ok(Loading::Done(Loaded { code: entry.code, report: entry.report, plan, was_compiled: false }));
+                let code = readable(entry.code, settings);
+                return Ok(Loading::Done(Loaded { code, report: entry.report, plan, was_compiled: false }));
             }
             Err(failure) if failure.exit == Exit::Load => return Err(failure),
             // An entry that cannot be read: made anew.
@@ -57,6 +62,14 @@ pub fn begin(settings: &Settings, roles: Roles) -> Result<Loading, Failure> {
         }
     }
     Compiling::start(settings, bytes, cache, key, roles).map(Loading::Compiling)
+}
+
+/// Lets workers that run as another user open what they were given. Nobody else gets at it by name: the folder is ours.
+fn readable(code: File, settings: &Settings) -> File {
+    if settings.identity.is_some() {
+        let _ = fchmod(&code, Mode::from_bits_truncate(0o644));
+    }
+    code
 }
 
 /// Loads with nothing else to do. Signals that end the supervisor end this too.
@@ -105,6 +118,22 @@ pub struct Compiling {
     roles: Roles,
     pub began: Instant,
     status: Option<WaitStatus>,
+    limits: CompileLimits,
+    is_overdue: bool,
+}
+
+/// A compiler process may wait for the processor, but not for ever: so many times as long as it may use it.
+const PATIENCE: u32 = 4;
+
+/// What a compiler process may do, from before it looks at the component.
+fn confine(settings: &Settings, supervisor: Pid, say: &File) -> Result<(), Failure> {
+    // What the runtime says when it runs out of memory is an answer too.
+    sys::redirect(io::stderr().as_fd(), say.as_fd())?;
+    sandbox::die_with(supervisor)?;
+    sandbox::give_up_rights(settings.sandbox, settings.identity, supervisor)?;
+    sandbox::close_files(settings.sandbox, &Role::Compiler)?;
+    sandbox::set_for_compiler(&settings.compile)?;
+    sandbox::close_calls(settings.sandbox, &Role::Compiler)
 }
 
 impl Compiling {
@@ -115,7 +144,7 @@ impl Compiling {
         key: String,
         roles: Roles,
     ) -> Result<Self, Failure> {
-        let (name, identity) = (settings.source.name(), settings.identity);
+        let name = settings.source.name();
         let mut code = File::from(memfd_create("wasmserve-code", MFdFlags::MFD_CLOEXEC)?);
         let flags = OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
         let (answer, say) = pipe2(flags).map(|(read, write)| (File::from(read), File::from(write)))?;
@@ -125,19 +154,17 @@ impl Compiling {
             let mut keep = vec![code.as_raw_fd(), say.as_raw_fd()];
             keep.extend(crate::log::descriptors());
             sys::close_all_except(&keep);
-            if let Err(failure) = die_with(parent).and_then(|()| drop_privileges(identity, parent)) {
-                tracing::error!("{failure}");
-                std::process::exit(Exit::Internal as i32);
-            }
-            let (text, exit) = match (roles.compile)(bytes, &mut code) {
-                Ok(report) => (report, Exit::Success),
-                Err(message) => (message, Exit::Load),
+            let confined = confine(settings, parent, &say);
+            let (text, exit) = match confined.map(|()| (roles.compile)(bytes, &mut code)) {
+                Ok(Ok(report)) => (report, Exit::Success),
+                Ok(Err(message)) => (message, Exit::Load),
+                Err(failure) => (failure.message, failure.exit),
             };
             let said = tell(&say, text.as_bytes());
             std::process::exit(if said.is_ok() { exit } else { Exit::Internal } as i32)
         })?;
-        let (text, status, began) = (Vec::new(), None, Instant::now());
-        Ok(Self { pid, name, answer, text, code, cache, key, roles, began, status })
+        let (text, status, began, limits) = (Vec::new(), None, Instant::now(), settings.compile);
+        Ok(Self { pid, name, answer, text, code, cache, key, roles, began, status, limits, is_overdue: false })
     }
 
     /// The process has ended, as whoever waits for all children has found.
@@ -147,6 +174,10 @@ impl Compiling {
 
     /// Takes what the process has said. Some once it has ended: its report, or why there is none.
     pub fn advance(&mut self) -> Option<Result<String, Failure>> {
+        if !self.is_overdue && self.began.elapsed() > self.limits.cpu_time.saturating_mul(PATIENCE) {
+            self.is_overdue = true;
+            let _ = kill(self.pid, Signal::SIGKILL);
+        }
         let mut buffer = [0; 64 * 1024];
         loop {
             match self.answer.read(&mut buffer) {
@@ -157,6 +188,10 @@ impl Compiling {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Some(Err(error.into())),
             }
+        }
+        // It has closed its answer, and so is about to end, unless it is not what it was.
+        if self.status.is_none() {
+            let _ = kill(self.pid, Signal::SIGKILL);
         }
         let status = loop {
             match self.status.map_or_else(|| waitpid(self.pid, None), Ok) {
@@ -171,14 +206,35 @@ impl Compiling {
         };
         Some(match status {
             WaitStatus::Exited(_, code) if code == Exit::Success as i32 => Ok(text),
-            WaitStatus::Exited(_, code) if code == Exit::Load as i32 => self.failure(text),
-            WaitStatus::Signaled(_, Signal::SIGXCPU, _) => {
-                self.failure("compiling it took too much processor time".to_owned())
-            }
-            WaitStatus::Signaled(_, signal, _) => self
-                .failure(format!("the compiler process was ended by {signal}: the component is too large or hostile")),
-            other => self.failure(format!("the compiler process ended unexpectedly ({other:?})")),
+            WaitStatus::Exited(_, code) if code == Exit::Sandbox as i32 => Err(Failure::new(Exit::Sandbox, text)),
+            other => self.failure(self.why_not(other, text)),
         })
+    }
+
+    /// Why there is no machine code.
+    fn why_not(&self, status: WaitStatus, text: String) -> String {
+        let seconds = self.limits.cpu_time.as_secs_f64();
+        match status {
+            _ if self.is_overdue => {
+                let most = seconds * f64::from(PATIENCE);
+                format!("compiling it took longer than {most} s: see --max-compile-time")
+            }
+            WaitStatus::Signaled(_, Signal::SIGXCPU, _) => {
+                format!("compiling it takes more than {seconds} s of processor time, which --max-compile-time allows")
+            }
+            _ if OUT_OF_MEMORY.iter().any(|phrase| text.contains(phrase)) => {
+                let most = self.limits.memory;
+                format!("compiling it takes more than {most} bytes of memory, which --max-compile-memory allows")
+            }
+            WaitStatus::Exited(_, code) if code == Exit::Load as i32 => text,
+            WaitStatus::Signaled(_, Signal::SIGSYS, _) => {
+                "the compiler process made a system call that the sandbox refuses".to_owned()
+            }
+            WaitStatus::Signaled(_, signal, _) => {
+                format!("the compiler process was ended by {signal}: the component is too large or hostile. {text}")
+            }
+            other => format!("the compiler process ended unexpectedly ({other:?}). {text}"),
+        }
     }
 
     fn failure(&self, what: String) -> Result<String, Failure> {
@@ -196,7 +252,7 @@ impl Compiling {
             cache.put(&self.key, &mut code, &report);
             // From the cache's file the pages can be dropped and read again; those of a memory file cannot.
             if let Some(entry) = cache.get(&self.key) {
-                code = entry.code;
+                code = readable(entry.code, settings);
             }
         }
         Ok(Loaded { code, report, plan, was_compiled: true })

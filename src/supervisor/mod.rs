@@ -28,6 +28,7 @@ pub use upgrade::remember_start;
 use crate::config::{Plan, Settings};
 use crate::exit::Failure;
 use crate::message::{AdminStart, Start};
+use crate::sandbox;
 use std::fs::File;
 use std::sync::Arc;
 use std::time::Instant;
@@ -48,6 +49,7 @@ pub struct Roles {
 /// Loads the component, starts the workers and looks after them until it is told to end.
 pub fn supervise(settings: Settings, roles: Roles) -> Result<(), Failure> {
     let settings = Arc::new(settings);
+    sandbox::check(settings.sandbox)?;
     let signals = signals::Signals::new()?;
     let sockets = match upgrade::sockets() {
         Some(inherited) => sockets::Sockets::inherit(inherited, &settings)?,

@@ -5,6 +5,12 @@ use std::os::fd::AsRawFd;
 use wasmtime::component::Component;
 use wasmtime::{Engine, Result};
 
+/// Loads a component that this process has just compiled.
+pub fn load_component(engine: &Engine, code: &[u8]) -> Result<Component> {
+    // SAFETY: these bytes are what `Engine::precompile_component` has returned.
+    unsafe { Component::deserialize(engine, code) }
+}
+
 /// Maps a compiled component from an open file.
 ///
 /// The caller vouches that the file comes from our compiler process: a memory file that it was given, or an

@@ -6,8 +6,12 @@ mod component;
 mod descriptor;
 mod memory;
 mod process;
+mod sandbox;
 
-pub use component::map_component;
+pub use component::{load_component, map_component};
 pub use descriptor::redirect;
 pub use memory::{AllBitsValid, map_shared, release_read_only};
 pub use process::{Share, close_all_except, fork, inherited, share_processor, unblock_signals_in};
+pub use sandbox::can_filter_system_calls;
+#[cfg(test)]
+pub use sandbox::try_call;

@@ -4,6 +4,7 @@ use nix::sys::signal::SigSet;
 use nix::unistd::{ForkResult, Pid};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 use std::time::Duration;
 
@@ -18,7 +19,8 @@ pub fn fork(child: impl FnOnce()) -> nix::Result<Pid> {
     match unsafe { nix::unistd::fork()? } {
         ForkResult::Parent { child } => Ok(child),
         ForkResult::Child => {
-            child();
+            // A panic must not unwind into what the parent was doing.
+            let _ = catch_unwind(AssertUnwindSafe(child));
             // Only a child that breaks its promise gets here.
             std::process::abort()
         }

@@ -1,6 +1,7 @@
 //! From a fork to a worker that is ready: the order of steps is the design's.
 
 use super::serve;
+use crate::config::Settings;
 use crate::exit::{Exit, Failure};
 use crate::guest::template::Template;
 use crate::http::connection::Front;
@@ -8,7 +9,7 @@ use crate::lane::pool::Pool;
 use crate::lane::queue::{Lane, Shop, StartError};
 use crate::lane::slice::Ticker;
 use crate::message::{FromWorker, Start, send_message, shorten};
-use crate::sandbox::{die_with, drop_privileges};
+use crate::sandbox::{self, Role};
 use crate::sys::{self, Share};
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
@@ -21,7 +22,7 @@ const LOOP_SHARE: Share = Share { nice: 0, slice: Duration::from_micros(100) };
 const HOST_THREADS: usize = 4;
 
 pub fn boot(start: Start) -> Result<(), Failure> {
-    die_with(start.supervisor)?;
+    sandbox::die_with(start.supervisor)?;
     let mut keep = vec![start.artefact, start.channel];
     keep.extend(&start.listeners);
     keep.extend(crate::log::descriptors());
@@ -30,13 +31,24 @@ pub fn boot(start: Start) -> Result<(), Failure> {
     let channel = sys::inherited(start.channel);
     let listeners = start.listeners.iter().copied().map(sys::inherited).collect();
 
-    let template = match Template::new(start.settings.clone(), &start.plan, &artefact, start.row) {
+    let settings = match with_secrets(&start.settings) {
+        Ok(settings) => Arc::new(settings),
+        Err(message) => return refuse(&channel, FromWorker::FileFailed { message }),
+    };
+    if let Err(failure) = sandbox::give_up_rights(settings.sandbox, settings.identity, start.supervisor) {
+        return unconfined(&channel, failure);
+    }
+    let template = match Template::new(settings.clone(), &start.plan, &artefact, start.row) {
         Ok(template) => template,
         Err(error) => return refuse(&channel, FromWorker::LoadFailed { message: shorten(&format!("{error:#}")) }),
     };
     drop(artefact);
-    // After the code was mapped, as the cache's files are the supervisor's alone and wasmtime opens them by name.
-    drop_privileges(start.settings.identity, start.supervisor)?;
+    let role = Role::Worker { dirs: &settings.dirs, connects: settings.grants.any() };
+    let confined =
+        sandbox::close_files(settings.sandbox, &role).and_then(|()| sandbox::close_calls(settings.sandbox, &role));
+    if let Err(failure) = confined {
+        return unconfined(&channel, failure);
+    }
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(HOST_THREADS).build()?;
     sys::share_processor(&LOOP_SHARE);
@@ -44,17 +56,17 @@ pub fn boot(start: Start) -> Result<(), Failure> {
         let ticker = Ticker::start(template.engine())?;
         let lane = Lane::new(Shop {
             template,
-            app: start.settings.app.as_str().into(),
+            app: settings.app.as_str().into(),
             worker: start.slot,
             generation: start.generation,
             ticker,
-            pool: Pool::new(start.settings.threads, tokio::runtime::Handle::current()),
+            pool: Pool::new(settings.threads, tokio::runtime::Handle::current()),
             longest_poll: Default::default(),
             row: start.row,
             plan: start.plan,
-            settings: start.settings.clone(),
+            settings: settings.clone(),
         });
-        serve::start_heartbeat(start.row, start.settings.timeout_worker_healthcheck);
+        serve::start_heartbeat(start.row, settings.timeout_worker_healthcheck);
         match lane.start_first().await {
             Ok(()) => {}
             Err(StartError::Startup(message)) => {
@@ -64,14 +76,40 @@ pub fn boot(start: Start) -> Result<(), Failure> {
                 return refuse(&channel, FromWorker::LoadFailed { message: shorten(&message) });
             }
         }
-        let front = Arc::new(Front::new(lane.clone(), start.settings.clone()));
+        let front = Arc::new(Front::new(lane.clone(), settings.clone()));
         serve::serve(&front, &lane, channel, listeners, start.slot).await
     })
 }
 
+/// The settings with the values of variables that only we may read: of all processes of this server they are in its
+/// workers alone.
+fn with_secrets(settings: &Settings) -> Result<Settings, String> {
+    let mut settings = settings.clone();
+    for (key, path) in &settings.env_files {
+        let value = std::fs::read_to_string(path)
+            .map_err(|error| format!("--env-from-file {key}={}: {error}", path.display()))?;
+        let value = value.strip_suffix('\n').unwrap_or(&value);
+        settings.env.push((key.clone(), value.to_owned()));
+    }
+    Ok(settings)
+}
+
+/// A failure of the operating system's is told here; a sandbox that cannot be had is the supervisor's to tell.
+fn unconfined(channel: &OwnedFd, failure: Failure) -> Result<(), Failure> {
+    match failure.exit {
+        Exit::Sandbox => refuse(channel, FromWorker::SandboxFailed { message: shorten(&failure.message) }),
+        _ => Err(failure),
+    }
+}
+
 /// Tells the supervisor why there will be no worker; it decides what that means and says so.
 fn refuse(channel: &OwnedFd, message: FromWorker) -> Result<(), Failure> {
-    let exit = if matches!(message, FromWorker::StartupFailed { .. }) { Exit::Startup } else { Exit::Load };
+    let exit = match message {
+        FromWorker::StartupFailed { .. } => Exit::Startup,
+        FromWorker::FileFailed { .. } => Exit::Usage,
+        FromWorker::SandboxFailed { .. } => Exit::Sandbox,
+        _ => Exit::Load,
+    };
     send_message(channel.as_fd(), &message)?;
     std::process::exit(exit as i32)
 }

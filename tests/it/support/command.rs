@@ -48,6 +48,10 @@ impl Wasmserve {
             .env("WASMSERVE_CACHE_DIR", cache)
             .env("XDG_RUNTIME_DIR", runtime.path())
             .stdin(Stdio::null());
+        // To run all tests in another sandbox than the default one.
+        if let Some(sandbox) = env::var_os("WASMSERVE_SANDBOX") {
+            command.env("WASMSERVE_SANDBOX", sandbox);
+        }
         Self { command, args: Vec::new(), runtime }
     }
 
