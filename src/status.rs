@@ -18,6 +18,9 @@ pub struct Status {
     pub component: String,
     /// Where it listens: URLs, or `unix:PATH`.
     pub addresses: Vec<String>,
+    /// The process sandbox around workers: `off`, `complete`, or `incomplete` with what is missing.
+    #[serde(default)]
+    pub sandbox: String,
     /// The generation that new workers belong to.
     pub generation: u64,
     /// The one that `rollback` goes back to, if there is one.
@@ -221,6 +224,7 @@ pub(crate) mod tests {
             app: "shop".into(),
             component: "/srv/shop.wasm".into(),
             addresses: vec!["http://127.0.0.1:8000".into()],
+            sandbox: "complete".into(),
             generation: 2,
             previous_generation: Some(1),
             last_reload: None,

@@ -37,7 +37,10 @@ pub fn drop_bounding_capabilities() {
 pub fn drop_capabilities() -> Result<(), CapsError> {
     caps::clear(None, CapSet::Ambient)?;
     for set in [CapSet::Effective, CapSet::Permitted, CapSet::Inheritable] {
-        caps::clear(None, set)?;
+        // A service manager that leaves none may forbid to ask for none.
+        if !caps::read(None, set)?.is_empty() {
+            caps::clear(None, set)?;
+        }
     }
     Ok(())
 }

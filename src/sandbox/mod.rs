@@ -32,6 +32,15 @@ pub fn missing() -> Vec<&'static str> {
     [landlock::missing(), seccomp::missing()].into_iter().flatten().collect()
 }
 
+/// What there is of it, in words.
+pub fn describe(sandbox: Sandbox) -> String {
+    match (sandbox, missing()) {
+        (Sandbox::Off, _) => "off".to_owned(),
+        (_, missing) if missing.is_empty() => "complete".to_owned(),
+        (_, missing) => format!("incomplete: {}", missing.join("; ")),
+    }
+}
+
 /// At the start of a server: in `strict` there is none without all of the sandbox.
 pub fn check(sandbox: Sandbox) -> Result<(), Failure> {
     let missing = if sandbox == Sandbox::Off { Vec::new() } else { missing() };

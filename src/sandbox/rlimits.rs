@@ -19,6 +19,7 @@ pub fn set() -> nix::Result<()> {
 pub fn set_for_compiler(limits: &CompileLimits) -> nix::Result<()> {
     let seconds = limits.cpu_time.as_secs_f64().ceil() as u64;
     // SIGXCPU at the first, which tells what happened; SIGKILL at the second, should it be ignored.
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     setrlimit(Resource::RLIMIT_CPU, seconds, seconds + 1)?;
     setrlimit(Resource::RLIMIT_AS, limits.memory, limits.memory)?;
     // Memory files, which are not in the address space.

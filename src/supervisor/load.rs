@@ -217,14 +217,16 @@ impl Compiling {
         match status {
             _ if self.is_overdue => {
                 let most = seconds * f64::from(PATIENCE);
-                format!("compiling it took longer than {most} s: see --max-compile-time")
+                format!(
+                    "compiling it took longer than {most} s, {PATIENCE} times the processor time that --max-compile-time allows"
+                )
             }
             WaitStatus::Signaled(_, Signal::SIGXCPU, _) => {
-                format!("compiling it takes more than {seconds} s of processor time, which --max-compile-time allows")
+                format!("compiling it takes more than the {seconds} s of processor time that --max-compile-time allows")
             }
             _ if OUT_OF_MEMORY.iter().any(|phrase| text.contains(phrase)) => {
-                let most = self.limits.memory;
-                format!("compiling it takes more than {most} bytes of memory, which --max-compile-memory allows")
+                let most = self.limits.memory >> 20;
+                format!("compiling it takes more than the {most} MiB of memory that --max-compile-memory allows")
             }
             WaitStatus::Exited(_, code) if code == Exit::Load as i32 => text,
             WaitStatus::Signaled(_, Signal::SIGSYS, _) => {

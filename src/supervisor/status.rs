@@ -2,6 +2,7 @@
 
 use super::run::Supervisor;
 use super::slot::{Child, Slot, State};
+use crate::sandbox;
 use crate::status::{self, Counters, Process, ProcessState, SlotState, Status};
 use nix::unistd::Pid;
 use std::fs;
@@ -23,6 +24,7 @@ impl Supervisor {
             app: self.settings.app.clone(),
             component: self.settings.source.name(),
             addresses: self.sockets.addresses(),
+            sandbox: sandbox::describe(self.settings.sandbox),
             generation: self.generations.current.number,
             previous_generation: self.generations.previous.as_ref().map(|previous| previous.number),
             last_reload: self.generations.last(),

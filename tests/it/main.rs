@@ -32,6 +32,7 @@ mod reload;
 mod request_cost;
 mod request_head;
 mod response_framing;
+mod sandbox;
 mod scaling;
 mod serving;
 mod signals;

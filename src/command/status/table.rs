@@ -62,6 +62,9 @@ fn head(status: &Status) -> String {
     if let Some(last) = &status.last_reload {
         row(&mut out, "last reload", &last_reload(last));
     }
+    if status.sandbox.starts_with("incomplete") {
+        row(&mut out, "sandbox", &status.sandbox);
+    }
     row(&mut out, "up", &format!("{up}, pid {pid}, wasmserve {}", status.version));
     out
 }
