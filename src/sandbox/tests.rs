@@ -114,7 +114,7 @@ fn install(role: &str) {
 
 fn call(role: &str, number: i64, arguments: &[u64]) -> Outcome {
     let arguments: Vec<String> = arguments.iter().map(u64::to_string).collect();
-    try_out(&format!("call {role} {number} {}", arguments.join(" ")).trim_end().to_owned())
+    try_out(format!("call {role} {number} {}", arguments.join(" ")).trim_end())
 }
 
 /// Whether a call gets through the filter, whatever the kernel makes of its arguments.

@@ -311,7 +311,7 @@ fn other_methods_and_paths_are_refused() {
 
 #[test]
 fn its_process_holds_no_guest_code() {
-    let server = start("hello-sync", &[]);
+    let server = Server::start_inspectable("hello-sync", &["--admin", "0"]);
     let worker = server.worker(0);
     let code = |process: Process| process.maps().contains("wasmserve-cache");
     assert!(code(worker), "workers map the machine code from the cache");

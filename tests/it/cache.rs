@@ -93,7 +93,7 @@ fn neither_supervisor_nor_workers_compile() {
 #[test]
 fn every_worker_maps_the_same_code() {
     let cache = TempDir::new().unwrap();
-    let server = serving(hello(), cache.path()).args(&["--workers", "3"]).start();
+    let server = serving(hello(), cache.path()).args(&["--workers", "3"]).inspectable().start();
     let folder = cache.path().to_str().unwrap();
     for worker in server.workers() {
         let maps = worker.maps();

@@ -184,7 +184,7 @@ fn the_connection_serves_on_after_a_500() {
 #[test]
 fn a_hundred_failures_leave_nothing_behind() {
     for guest in TESTBEDS {
-        let server = Server::start(guest, &["--no-access-log"]);
+        let server = Server::start_inspectable(guest, &["--no-access-log"]);
         let worker = server.worker(0);
         for _ in 0..10 {
             server.get("/recurse");

@@ -90,7 +90,7 @@ fn no_record_is_longer_than_a_pipe_takes_whole() {
 #[test]
 fn output_without_newlines_costs_bounded_memory() {
     for guest in TESTBEDS {
-        let server = Server::start(guest, &["--no-access-log"]);
+        let server = Server::start_inspectable(guest, &["--no-access-log"]);
         server.get("/print?bytes=1000000");
         let watch = MemoryWatch::begin(server.worker(0));
         server.get("/print?bytes=40000000");

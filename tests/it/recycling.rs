@@ -102,7 +102,7 @@ fn recycling_loses_no_request() {
 #[test]
 fn a_connection_outlives_the_instances_that_serve_it() {
     for guest in TESTBEDS {
-        let server = Server::start(guest, &[&ONE[..], &["--max-requests", "2"]].concat());
+        let server = Server::start_inspectable(guest, &[&ONE[..], &["--max-requests", "2"]].concat());
         let worker = server.worker(0);
         let files = worker.open_files();
         let mut connection = server.connect();

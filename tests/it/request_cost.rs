@@ -10,7 +10,7 @@ const REQUESTS: usize = 10_000;
 
 /// What a request costs with so many kept-alive connections: calls that write, that read, that wait for threads.
 fn costs(guest: &str, connections: usize) -> [f64; 3] {
-    let server = Server::start(guest, &["--no-access-log"]);
+    let server = Server::start_inspectable(guest, &["--no-access-log"]);
     server.get("/");
     let calls = syscalls_during(server.worker(0), || {
         parallel(connections, |_| {

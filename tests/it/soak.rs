@@ -207,7 +207,8 @@ fn soak_a_slot_without_a_worker_is_adopted_within_100_ms() {
 
 /// Does something to a worker and returns how long it took until its successor served.
 fn time_to_replace(disturb: impl Fn(Process)) -> Duration {
-    let server = start(&["--timeout-worker-healthcheck", "1"]);
+    let options = ["--workers", "4", "--timeout-worker-healthcheck", "1"];
+    let server = Server::start_inspectable("hello-async", &options);
     let old = server.worker(2);
     let ((), took) = timed(|| {
         disturb(old);

@@ -46,7 +46,7 @@ fn echo(server: &Server, total: usize) {
 
 #[track_caller]
 fn assert_an_upload_of_1_gib_leaves_memory_flat(guest: &str) {
-    let server = Server::start(guest, &[]);
+    let server = Server::start_inspectable(guest, &[]);
     echo(&server, 16 << 20);
     let watch = MemoryWatch::begin(server.worker(0));
     echo(&server, 1 << 30);
@@ -67,7 +67,7 @@ fn memory_stays_flat_while_1_gib_is_echoed_by_an_async_guest() {
 #[test]
 fn memory_stays_flat_while_an_endless_response_is_read_slowly() {
     for guest in TESTBEDS {
-        let server = Server::start(guest, &["--instances", "5"]);
+        let server = Server::start_inspectable(guest, &["--instances", "5"]);
         server.get("/stream?chunks=100&bytes=65536");
         let watch = MemoryWatch::begin(server.worker(0));
 
@@ -99,7 +99,7 @@ fn memory_stays_flat_while_an_endless_response_is_read_slowly() {
 #[test]
 fn memory_stays_flat_while_a_guest_reads_an_upload_slowly() {
     for guest in TESTBEDS {
-        let server = Server::start(guest, &[]);
+        let server = Server::start_inspectable(guest, &[]);
         server.send("POST", "/length", &[], vec![b'x'; 1 << 20]);
         let watch = MemoryWatch::begin(server.worker(0));
 

@@ -182,7 +182,7 @@ fn the_folder_is_changed_before_anything_else() {
     let folder = TempDir::new().unwrap();
     write_component(folder.path(), "app.wasm", prebuilt("hello-sync"));
     let command = Wasmserve::new(&["app.wasm", "--chdir", text(folder.path()), "--pid-file", "app.pid"]);
-    let server = command.current_dir("/").start();
+    let server = command.current_dir("/").inspectable().start();
     assert_eq!(server.get("/").text(), "Hello, world!");
     assert!(folder.path().join("app.pid").exists());
     for process in [server.supervisor(), server.worker(0)] {

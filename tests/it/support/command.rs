@@ -13,6 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use nix::pty::openpty;
+use nix::unistd::geteuid;
 use tempfile::TempDir;
 
 use super::server::Runtime;
@@ -73,6 +74,11 @@ impl Wasmserve {
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
+    }
+
+    /// See `Server::start_inspectable`.
+    pub fn inspectable(self) -> Self {
+        if geteuid().is_root() { self } else { self.env("WASMSERVE_SANDBOX", "off") }
     }
 
     pub fn without_env(mut self, name: &str) -> Self {

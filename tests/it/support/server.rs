@@ -55,6 +55,13 @@ impl Server {
         Wasmserve::serving(component, args).start()
     }
 
+    /// The same where a test looks into its processes: at their descriptors, mappings or system calls. In the sandbox
+    /// only root may.
+    #[track_caller]
+    pub fn start_inspectable(component: &str, args: &[&str]) -> Self {
+        Wasmserve::serving(component, args).inspectable().start()
+    }
+
     pub fn ready(&self) -> &Record {
         self.ready.as_ref().expect("a server that was waited for")
     }
