@@ -1,15 +1,14 @@
-//! Bodies on their way: the request's, whose first part may be read before an instance is taken, and the
-//! response's, which is counted and logged as it passes.
+//! A response's body on its way to the client: counted and logged as it passes.
 
 use super::access::Entry;
 use super::flow::Flow;
+use super::upload::{Begun, READ_AHEAD};
 use crate::lane::exchange::Exchange;
 use crate::lane::queue::Shop;
 use crate::scoreboard::{BUCKETS, Row};
 use bytes::Bytes;
 use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::BodyExt;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -18,71 +17,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use wasmtime_wasi_http::{Error, WasiBody};
-
-/// How much of a request's body is read before it takes a sync instance, in bytes.
-pub const READ_AHEAD: usize = 64 * 1024;
-
-/// A body whose first frames have been read already.
-pub struct Begun<B> {
-    frames: VecDeque<Frame<Bytes>>,
-    rest: Option<B>,
-}
-
-/// Reads the body up to its end or `READ_AHEAD`, whichever is first: a slow upload holds no instance for that.
-pub async fn read_ahead<B>(mut body: B) -> Result<Begun<B>, B::Error>
-where
-    B: Body<Data = Bytes> + Unpin,
-{
-    let mut frames = VecDeque::new();
-    let mut length = 0;
-    while length < READ_AHEAD && !body.is_end_stream() {
-        let Some(frame) = body.frame().await else {
-            return Ok(Begun { frames, rest: None });
-        };
-        let frame = frame?;
-        length += frame.data_ref().map_or(0, Bytes::len);
-        frames.push_back(frame);
-    }
-    Ok(Begun { frames, rest: Some(body) })
-}
-
-impl<B> Begun<B> {
-    fn length(&self) -> u64 {
-        self.frames.iter().filter_map(Frame::data_ref).map(|data| data.len() as u64).sum()
-    }
-}
-
-impl<B: Body<Data = Bytes> + Unpin> Body for Begun<B> {
-    type Data = Bytes;
-    type Error = B::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        if let Some(frame) = self.frames.pop_front() {
-            return Poll::Ready(Some(Ok(frame)));
-        }
-        match &mut self.rest {
-            Some(rest) => Pin::new(rest).poll_frame(cx),
-            None => Poll::Ready(None),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.frames.is_empty() && self.rest.as_ref().is_none_or(Body::is_end_stream)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let begun = self.length();
-        let rest = self.rest.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint);
-        let mut hint = SizeHint::new();
-        hint.set_lower(begun + rest.lower());
-        // With an exact length there would be a Content-Length and, over HTTP/1, no place for trailers.
-        let has_trailers = self.frames.iter().any(Frame::is_trailers);
-        if let Some(upper) = rest.upper().filter(|_| !has_trailers) {
-            hint.set_upper(begun + upper);
-        }
-        hint
-    }
-}
 
 /// A response's body: complete already, or still produced by the guest.
 pub struct Outgoing {

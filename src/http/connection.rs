@@ -1,42 +1,41 @@
-//! One connection: HTTP/1.1 or HTTP/2 with prior knowledge on the same port, each request to the lane and
-//! its answer back.
+//! What all connections of a worker share; each request to the lane and its answer back.
 
 use super::access::Entry;
-use super::body::{self, InFlight, Outgoing};
+use super::activity::{Activity, Turn};
+use super::body::{InFlight, Outgoing};
+use super::bounds;
+use super::crowd::Crowd;
+use super::delivery::Delivery;
+use super::drive;
+use super::protocol;
 use super::request::{prepare, strip_hop_by_hop};
 use super::response::{self, Answer};
-use crate::config::Settings;
+use super::stall::Streams;
+use super::upload::{self, Upload};
+use crate::config::{ClientLimits, Settings};
 use crate::lane::exchange::Exchange;
 use crate::lane::{Lane, Outcome, Refusal};
 use crate::log;
-use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
-use http::{Method, Request, StatusCode};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue};
+use http::{Method, Request, Response, Version};
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use hyper::server::conn::{http1, http2};
 use std::convert::Infallible;
 use std::fmt;
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
-use tokio::time::timeout;
-use wasmtime_wasi_http::Error;
 
 static INSTANCE: HeaderName = HeaderName::from_static("x-wasmserve-instance");
-
-/// How long a client may take for a request's head, and stay idle between two requests.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// What a client that has just connected gets for its first request when the worker stops.
-const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +50,13 @@ impl Peer {
     fn local(self) -> Option<SocketAddr> {
         match self {
             Self::Tcp { local, .. } => Some(local),
+            Self::Unix => None,
+        }
+    }
+
+    fn address(self) -> Option<IpAddr> {
+        match self {
+            Self::Tcp { client, .. } => Some(client.ip()),
             Self::Unix => None,
         }
     }
@@ -69,10 +75,11 @@ impl fmt::Display for Peer {
 pub struct Front {
     lane: Lane,
     settings: Arc<Settings>,
-    builder: Builder<TokioExecutor>,
+    pub http1: http1::Builder,
+    pub http2: http2::Builder<Streams>,
     /// True once connections are to end after what they are doing.
     closing: watch::Sender<bool>,
-    open: AtomicUsize,
+    pub crowd: Crowd,
     failures: AtomicU64,
     /// Makes request ids of this process differ from those of others.
     seed: u32,
@@ -80,23 +87,24 @@ pub struct Front {
 
 impl Front {
     pub fn new(lane: Lane, settings: Arc<Settings>) -> Self {
-        let mut builder = Builder::new(TokioExecutor::new());
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).keep_alive(!settings.demo);
-        builder.http2().timer(TokioTimer::new());
         Self {
             lane,
+            crowd: Crowd::new(&settings.client),
+            http1: protocol::http1(&settings),
+            http2: protocol::http2(&settings),
             settings,
-            builder,
             closing: watch::Sender::new(false),
-            open: AtomicUsize::new(0),
             failures: AtomicU64::new(0),
             seed: std::process::id() ^ (crate::scoreboard::monotonic_ms() as u32).rotate_left(16),
         }
     }
 
-    /// Connections that are open.
-    pub fn open(&self) -> usize {
-        self.open.load(Relaxed)
+    pub fn limits(&self) -> &ClientLimits {
+        &self.settings.client
+    }
+
+    pub fn closing(&self) -> watch::Receiver<bool> {
+        self.closing.subscribe()
     }
 
     /// Lets every connection end after the requests it is working on.
@@ -104,56 +112,37 @@ impl Front {
         self.closing.send_replace(true);
     }
 
-    /// Takes a new connection.
+    /// Takes a new connection, unless its address has as many as it may have.
     pub fn accept<S>(self: &Arc<Self>, stream: S, peer: Peer)
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: AsyncRead + AsyncWrite + AsFd + Unpin + Send + 'static,
     {
-        self.open.fetch_add(1, Relaxed);
-        let open = Open(self.clone());
-        tokio::spawn(async move {
-            let front = open.0.clone();
-            let begun = Arc::new(AtomicBool::new(false));
-            let service_begun = begun.clone();
-            let service = service_fn(move |request| {
-                service_begun.store(true, Relaxed);
-                let front = front.clone();
-                async move { front.serve(request, peer).await }
-            });
-            let front = &*open.0;
-            let connection = front.builder.serve_connection(TokioIo::new(stream), service);
-            tokio::pin!(connection);
-            let mut closing = front.closing.subscribe();
-            let closing = async { closing.wait_for(|closing| *closing).await.is_ok() };
-            let result = tokio::select! {
-                biased;
-                result = connection.as_mut() => Some(result),
-                _ = closing => None,
-            };
-            let result = match result {
-                Some(result) => result,
-                None => {
-                    // One that was just accepted has its first request on the way: closed now, it would be lost.
-                    let first = poll_fn(|cx| match connection.as_mut().poll(cx) {
-                        Poll::Pending if begun.load(Relaxed) => Poll::Ready(None),
-                        polled => polled.map(Some),
-                    });
-                    match timeout(FIRST_REQUEST, first).await {
-                        Ok(Some(result)) => result,
-                        Ok(None) | Err(_) => {
-                            connection.as_mut().graceful_shutdown();
-                            connection.await
-                        }
-                    }
-                }
-            };
-            if let Err(error) = result {
-                tracing::debug!(client = %peer, "the connection ended: {error}");
-            }
-        });
+        let address = peer.address();
+        if self.crowd.enter(address) {
+            let open = Open { front: self.clone(), address };
+            tokio::spawn(drive::run(open, stream, peer));
+        }
     }
 
-    async fn serve(&self, mut request: Request<Incoming>, peer: Peer) -> Result<Answer, Infallible> {
+    /// Answers a request within its turn on its connection.
+    pub async fn serve(
+        &self,
+        request: Request<Incoming>,
+        peer: Peer,
+        mut turn: Turn,
+    ) -> Result<Response<Delivery>, Infallible> {
+        let is_http1 = request.version() <= Version::HTTP_11;
+        let is_last = turn.activity().requests() >= self.limits().connection_requests;
+        let mut answer = self.answer(request, peer, turn.activity()).await;
+        if is_last && is_http1 {
+            response::close(&mut answer);
+        }
+        turn.set_answered();
+        Ok(answer.map(|body| Delivery { body, turn }))
+    }
+
+    /// Screens a request, lets a guest answer it, and counts and logs it.
+    async fn answer(&self, mut request: Request<Incoming>, peer: Peer, activity: &Activity) -> Answer {
         let in_flight = InFlight::new(self.lane.shop().row);
         let mut entry = self.settings.access_log.then(|| {
             Box::new(Entry {
@@ -168,54 +157,75 @@ impl Front {
                 instance: 0,
             })
         });
-        let answer = match prepare(&mut request, peer.local()) {
+        let answer = match self.screen(&mut request, peer, activity) {
             Ok(()) => self.call(request, &mut entry).await,
-            Err(rejection) => response::rejection(rejection),
+            Err(answer) => answer,
         };
+        if answer.headers().contains_key(CONNECTION) {
+            activity.set_refused();
+        }
         self.lane.shop().row.requests.fetch_add(1, Relaxed);
         if let Some(entry) = &mut entry {
             entry.status = answer.status().as_u16();
         }
         let in_flight = in_flight.answered(answer.status());
-        Ok(answer.map(|body| body.watch(in_flight, entry)))
+        answer.map(|body| body.watch(in_flight, entry))
+    }
+
+    fn screen(&self, request: &mut Request<Incoming>, peer: Peer, activity: &Activity) -> Result<(), Answer> {
+        if activity.is_line_too_long() {
+            return Err(response::rejection(bounds::uri_too_long()));
+        }
+        let screened = bounds::check(request, self.limits()).and_then(|()| prepare(request, peer.local()));
+        screened.map_err(response::rejection)?;
+        if self.lane.shop().row.in_flight.load(Relaxed) > self.limits().concurrency {
+            return Err(response::unavailable(Duration::from_secs(1)));
+        }
+        Ok(())
     }
 
     async fn call(&self, request: Request<Incoming>, entry: &mut Option<Box<Entry>>) -> Answer {
         let (parts, body) = request.into_parts();
         let head_only = parts.method == Method::HEAD;
+        let mut fault = None;
         let body = if body.is_end_stream() {
             http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync()
-        } else if self.lane.shop().plan.concurrency == 1 {
-            // An instance that serves one request at a time is not to wait for a slow upload's beginning.
-            match body::read_ahead(body).await {
-                Ok(body) => body.map_err(Error::from).boxed_unsync(),
-                Err(_) => {
-                    return response::rejection(super::request::Rejection {
-                        status: StatusCode::BAD_REQUEST,
-                        reason: "the request's body is incomplete",
-                    });
-                }
-            }
         } else {
-            body.map_err(Error::from).boxed_unsync()
+            let upload = Upload::new(body, self.limits());
+            let fault = fault.insert(upload.fault());
+            if self.lane.shop().plan.concurrency == 1 {
+                // An instance that serves one request at a time is not to wait for a slow upload's beginning.
+                match upload::read_ahead(upload).await {
+                    Ok(body) => body.boxed_unsync(),
+                    Err(_) => return response::rejection(upload::rejection(fault.status())),
+                }
+            } else {
+                upload.boxed_unsync()
+            }
         };
-        let reply = match self.lane.push(Request::from_parts(parts, body)) {
+        let mut reply = match self.lane.push(Request::from_parts(parts, body)) {
             Ok(reply) => reply,
             Err(refusal) => return self.refuse(refusal),
         };
         let exchange = reply.exchange().clone();
-        let outcome = reply.await;
+        let outcome = poll_fn(|cx| match fault.as_ref().map(|fault| fault.poll_status(cx)) {
+            // What a guest makes of half a request is not wanted.
+            Some(Poll::Ready(status)) => Poll::Ready(Err(status)),
+            _ => Pin::new(&mut reply).poll(cx).map(Ok),
+        });
+        let outcome = outcome.await;
         if let Some(entry) = entry {
             entry.instance = exchange.instance();
         }
         let mut answer = match outcome {
-            Ok(response) if response.status().is_informational() => {
+            Err(status) => response::rejection(upload::rejection(status)),
+            Ok(Ok(response)) if response.status().is_informational() => {
                 let message =
                     format!("its handler answered with the status {}, which is not a final one", response.status());
                 exchange.set_delivered();
                 self.refuse(Refusal::Error(message))
             }
-            outcome => self.deliver(outcome, &exchange, head_only).await,
+            Ok(outcome) => self.deliver(outcome, &exchange, head_only).await,
         };
         if self.settings.identify {
             let shop = self.lane.shop();
@@ -272,10 +282,13 @@ impl Front {
 }
 
 /// Counts a connection for as long as it lives.
-struct Open(Arc<Front>);
+pub struct Open {
+    pub front: Arc<Front>,
+    address: Option<IpAddr>,
+}
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Relaxed);
+        self.front.crowd.leave(self.address);
     }
 }

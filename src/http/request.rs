@@ -13,7 +13,7 @@ pub struct Rejection {
     pub reason: &'static str,
 }
 
-fn bad(reason: &'static str) -> Rejection {
+pub fn bad(reason: &'static str) -> Rejection {
     Rejection { status: StatusCode::BAD_REQUEST, reason }
 }
 

@@ -3,7 +3,7 @@
 use super::body::Outgoing;
 use super::request::Rejection;
 use crate::lane::Refusal;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use std::time::Duration;
 
@@ -18,8 +18,16 @@ fn text(status: StatusCode, text: String) -> Answer {
     response
 }
 
+/// A refused request ends its connection: what follows it may not be what it seems, or is not wanted.
 pub fn rejection(rejection: Rejection) -> Answer {
-    text(rejection.status, format!("{}: {}\n", rejection.status, rejection.reason))
+    let mut answer = text(rejection.status, format!("{}: {}\n", rejection.status, rejection.reason));
+    close(&mut answer);
+    answer
+}
+
+/// Ends the connection after this answer. HTTP/2 has no such field; hyper takes it out there.
+pub fn close(answer: &mut Answer) {
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
 }
 
 /// The answer for a guest that gave none. `id` is what the log knows the failure by.

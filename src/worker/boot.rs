@@ -11,6 +11,7 @@ use crate::lane::slice::Ticker;
 use crate::message::{FromWorker, Start, send_message, shorten};
 use crate::sandbox::{self, Role};
 use crate::sys::{self, Share};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -23,6 +24,7 @@ const HOST_THREADS: usize = 4;
 
 pub fn boot(start: Start) -> Result<(), Failure> {
     sandbox::die_with(start.supervisor)?;
+    raise_descriptor_limit();
     let mut keep = vec![start.artefact, start.channel];
     keep.extend(&start.listeners);
     keep.extend(crate::log::descriptors());
@@ -99,6 +101,17 @@ fn unconfined(channel: &OwnedFd, failure: Failure) -> Result<(), Failure> {
     match failure.exit {
         Exit::Sandbox => refuse(channel, FromWorker::SandboxFailed { message: shorten(&failure.message) }),
         _ => Err(failure),
+    }
+}
+
+/// As many descriptors as this process may have: the soft limit is for programs that use select(2). If it cannot be
+/// raised there are fewer connections.
+fn raise_descriptor_limit() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        tracing::warn!("the limit of descriptors stays at {soft}: {error}");
     }
 }
 

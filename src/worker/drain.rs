@@ -16,7 +16,7 @@ pub async fn drain(front: &Arc<Front>, lane: &Lane, listeners: Listeners) {
     listeners.close().await;
     front.close();
     let drained = timeout_at(deadline, async {
-        while front.open() > 0 {
+        while front.crowd.open() > 0 {
             sleep(LOOK).await;
         }
         lane.drain().await;
@@ -31,7 +31,7 @@ pub async fn drain(front: &Arc<Front>, lane: &Lane, listeners: Listeners) {
     if drained.is_err() {
         let shop = lane.shop();
         let (in_flight, queued) = (shop.row.in_flight.load(Relaxed), shop.row.queued.load(Relaxed));
-        let connections = front.open();
+        let connections = front.crowd.open();
         tracing::warn!(
             event = "drain-timeout",
             worker = shop.worker,

@@ -2,10 +2,12 @@
 
 use crate::http::connection::{Front, Peer};
 use socket2::{Domain, SockRef, Socket};
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 /// Connections taken from a queue at the end of a worker at most: others may go on filling it.
@@ -24,16 +26,20 @@ impl Listener {
         })
     }
 
-    /// Takes the next connection.
+    /// Takes the next connection, when there is one and room for it: until then it waits in the kernel's queue.
     pub async fn accept(&self, front: &Arc<Front>) -> io::Result<()> {
-        match self {
-            Self::Tcp(listener) => {
-                let (stream, client) = listener.accept().await?;
-                take(stream, client, front);
+        poll_fn(|cx| {
+            ready!(front.crowd.poll_room(cx));
+            match self {
+                Self::Tcp(listener) => {
+                    let (stream, client) = ready!(listener.poll_accept(cx))?;
+                    take(stream, client, front);
+                }
+                Self::Unix(listener) => front.accept(ready!(listener.poll_accept(cx))?.0, Peer::Unix),
             }
-            Self::Unix(listener) => front.accept(listener.accept().await?.0, Peer::Unix),
-        }
-        Ok(())
+            Poll::Ready(Ok(()))
+        })
+        .await
     }
 
     /// Takes what waits in a socket's queue, and closes it.
