@@ -50,7 +50,7 @@ impl Screen {
     /// Whether a head has begun and not ended.
     pub fn is_in_head(&self) -> bool {
         match self.place {
-            Place::RequestLine => self.line > 1,
+            Place::RequestLine => self.line > 1 || self.line == 1 && self.last != b'\r',
             Place::FieldStart | Place::Name(..) | Place::Length | Place::Field => true,
             _ => false,
         }

@@ -6,6 +6,7 @@
 mod command;
 mod components;
 mod control;
+pub mod frames;
 mod http1;
 mod http2;
 mod load;
