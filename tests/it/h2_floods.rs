@@ -44,7 +44,9 @@ fn assert_ends(server: &Server, what: &str, parts: impl Iterator<Item = Vec<u8>>
 /// Many frames in one write.
 fn many<'a>(frames: impl Iterator<Item = Vec<u8>> + Send + 'a) -> impl Iterator<Item = Vec<u8>> + Send + 'a {
     let mut frames = frames.fuse();
-    std::iter::from_fn(move || Some(frames.by_ref().take(100).flatten().collect()).filter(|part: &Vec<u8>| !part.is_empty()))
+    std::iter::from_fn(move || {
+        Some(frames.by_ref().take(100).flatten().collect()).filter(|part: &Vec<u8>| !part.is_empty())
+    })
 }
 
 fn reset(stream: u32) -> Vec<u8> {
@@ -141,7 +143,8 @@ fn fields_that_unpack_to_more() {
         // A field of 4,000 bytes goes into the table, and is then named thousands of times with a byte each.
         let name = [&[0x40][..], &field("x", &"y".repeat(3900))[1..]].concat();
         let bomb = |stream| {
-            let block = [head("GET", "/hello"), if stream == 1 { name.clone() } else { Vec::new() }, vec![0xbe; 10_000]];
+            let block =
+                [head("GET", "/hello"), if stream == 1 { name.clone() } else { Vec::new() }, vec![0xbe; 10_000]];
             frame(HEADERS, END_HEADERS | END_STREAM, stream, &block.concat())
         };
         assert_ends(&server, guest, streams().map(bomb));
