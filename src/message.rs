@@ -4,7 +4,7 @@
 
 use crate::cli::Sandbox;
 use crate::config::{Identity, Plan, Settings};
-use crate::scoreboard::Row;
+use crate::scoreboard::{Board, Row};
 use crate::sys;
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recv, recvmsg, sendmsg};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -30,6 +30,8 @@ pub struct Start {
     pub slot: usize,
     pub generation: u64,
     pub row: &'static Row,
+    /// Of all workers.
+    pub board: Board,
     /// Messages to and from the supervisor.
     pub channel: RawFd,
     pub supervisor: nix::unistd::Pid,

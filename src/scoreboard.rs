@@ -4,7 +4,8 @@
 //! readers take the numbers as numbers, never as a length, an index or a pointer.
 
 use crate::sys;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 /// One worker process.
 #[repr(C, align(64))]
@@ -37,6 +38,10 @@ pub struct Row {
     pub dropped_records: AtomicU64,
     /// Bytes of guests' output dropped because they wrote too much of it.
     pub dropped_output: AtomicU64,
+    /// Requests of the guests' own that are under way.
+    pub outbound: AtomicU64,
+    /// All that were ever sent.
+    pub outbound_requests: AtomicU64,
 }
 
 // Every field is an atomic integer, for which all bit patterns are valid.
@@ -46,14 +51,10 @@ impl Row {
     /// For a new process in this row.
     pub fn reset(&self) {
         let Self { heartbeat, requests, responses, latency, latency_sum, in_flight, queued, .. } = self;
-        let Self { instances, memory, traps, timeouts, recycles, dropped_records, dropped_output, .. } = self;
+        let Self { instances, memory, traps, timeouts, recycles, dropped_records, dropped_output, outbound, .. } = self;
         let single = [heartbeat, requests, latency_sum, in_flight, queued, instances, memory, timeouts];
-        let counters = single
-            .into_iter()
-            .chain([recycles, dropped_records, dropped_output])
-            .chain(responses)
-            .chain(latency)
-            .chain(traps);
+        let others = [recycles, dropped_records, dropped_output, outbound, &self.outbound_requests];
+        let counters = single.into_iter().chain(others).chain(responses).chain(latency).chain(traps);
         counters.for_each(|counter| counter.store(0, Relaxed));
     }
 
@@ -94,9 +95,53 @@ pub const BUCKETS: [u64; 42] = {
     bounds
 };
 
-/// Maps a new scoreboard of `rows` rows, shared with every process forked from now on.
+/// Maps `rows` new rows, shared with every process forked from now on.
 pub fn new(rows: usize) -> std::io::Result<&'static [Row]> {
     sys::map_shared(rows)
+}
+
+/// All rows, for the supervisor and for workers that add up what is limited over all of them.
+#[derive(Clone, Copy)]
+pub struct Board {
+    rows: &'static [Row],
+    header: &'static Header,
+}
+
+#[repr(C)]
+struct Header {
+    /// Rows beyond this many were never used.
+    used: AtomicUsize,
+}
+
+// Its only field is an atomic integer.
+impl sys::AllBitsValid for Header {}
+
+impl Board {
+    pub fn new(rows: usize) -> std::io::Result<Self> {
+        Ok(Self { rows: new(rows)?, header: &sys::map_shared(1)?[0] })
+    }
+
+    /// Gives a row to a new process.
+    pub fn begin(&self, row: usize) -> &'static Row {
+        self.rows[row].reset();
+        self.header.used.fetch_max(row + 1, Relaxed);
+        &self.rows[row]
+    }
+
+    /// Outbound requests that are under way in all workers. A worker that writes too much there keeps its own app from
+    /// sending any, and nobody else.
+    pub fn outbound(&self) -> u64 {
+        let used = self.header.used.load(Relaxed);
+        self.rows.iter().take(used).fold(0, |sum, row| sum.saturating_add(row.outbound.load(Relaxed)))
+    }
+}
+
+impl Deref for Board {
+    type Target = [Row];
+
+    fn deref(&self) -> &[Row] {
+        self.rows
+    }
 }
 
 /// Milliseconds of CLOCK_MONOTONIC, which all processes of this machine share.

@@ -116,7 +116,7 @@ pub enum ProcessState {
     Ending,
 }
 
-/// Sums over processes; `in_flight`, `queued`, `instances` and `memory` are of now, all others only grow.
+/// Sums over processes; `in_flight`, `queued`, `instances`, `memory` and `outbound` are of now, all others only grow.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", default)]
 pub struct Counters {
@@ -141,6 +141,10 @@ pub struct Counters {
     /// Bytes.
     #[serde(default)]
     pub dropped_guest_output: u64,
+    /// The guests' own requests that are under way.
+    pub outbound: u64,
+    /// All that were sent.
+    pub outbound_requests: u64,
 }
 
 impl Counters {
@@ -160,12 +164,14 @@ impl Counters {
             recycles: row.recycles.load(Relaxed),
             dropped_log_records: row.dropped_records.load(Relaxed),
             dropped_guest_output: row.dropped_output.load(Relaxed),
+            outbound: row.outbound.load(Relaxed),
+            outbound_requests: row.outbound_requests.load(Relaxed),
         }
     }
 
     /// What stays of a process that is gone.
     pub fn without_gauges(self) -> Self {
-        Self { in_flight: 0, queued: 0, instances: 0, memory: 0, ..self }
+        Self { in_flight: 0, queued: 0, instances: 0, memory: 0, outbound: 0, ..self }
     }
 
     /// Adds another process. Numbers come from workers, which are not trusted: no sum may panic.
@@ -188,6 +194,8 @@ impl Counters {
         add(&mut self.recycles, other.recycles);
         add(&mut self.dropped_log_records, other.dropped_log_records);
         add(&mut self.dropped_guest_output, other.dropped_guest_output);
+        add(&mut self.outbound, other.outbound);
+        add(&mut self.outbound_requests, other.outbound_requests);
     }
 
     /// The time within which this share of requests was answered (0.99: p99), in seconds: the upper bound of the

@@ -19,7 +19,7 @@ const fn metric(name: &'static str, kind: &'static str, help: &'static str, valu
     Metric { name, kind, help, value }
 }
 
-const OF_WORKERS: [Metric; 12] = [
+const OF_WORKERS: [Metric; 14] = [
     metric(
         "requests_in_flight",
         "gauge",
@@ -34,6 +34,12 @@ const OF_WORKERS: [Metric; 12] = [
     }),
     metric("instance_recycles_total", "counter", "Instances replaced for their age, requests or memory.", |slot| {
         slot.counters.recycles
+    }),
+    metric("outbound_requests_in_flight", "gauge", "The guests' own requests that are under way.", |slot| {
+        slot.counters.outbound
+    }),
+    metric("outbound_requests_total", "counter", "Requests that guests have sent.", |slot| {
+        slot.counters.outbound_requests
     }),
     metric("log_records_dropped_total", "counter", "Log records dropped because nobody read them.", |slot| {
         slot.counters.dropped_log_records

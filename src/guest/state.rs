@@ -2,7 +2,11 @@
 
 use super::limits::{Limiter, Memory};
 use super::output::{Budget, Output, Stream};
-use crate::capability::outbound::Denied;
+use crate::capability::clocks::{CoarseMonotonic, CoarseWall};
+use crate::capability::lookup::Names;
+use crate::capability::outbound::Outbound;
+use crate::capability::reach::Reach;
+use crate::capability::sockets::Sockets;
 use crate::config::Settings;
 use crate::lane::slice::Slice;
 use std::sync::Arc;
@@ -22,15 +26,21 @@ pub struct Place {
 pub struct State {
     wasi: WasiCtx,
     http: WasiHttpCtx,
-    outbound: Denied,
+    pub outbound: Outbound,
+    /// None if the guest may reach nothing.
+    sockets: Option<Arc<Sockets>>,
     table: ResourceTable,
     pub slice: Arc<Slice>,
     pub limiter: Limiter,
 }
 
+/// Bytes that a guest may have of the random generators in one call.
+const RANDOM: u64 = 1 << 20;
+
 impl State {
     pub fn new(
         settings: &Settings,
+        reach: Option<&Arc<Reach>>,
         place: &Place,
         slice: Arc<Slice>,
         memory: Arc<Memory>,
@@ -54,8 +64,16 @@ impl State {
         }
         wasi.stdout(Output::new(place, Stream::Stdout, log.clone()));
         wasi.stderr(Output::new(place, Stream::Stderr, log.clone()));
-        // The library allows sockets unless told otherwise.
+        // The library's own look-up is never used: see `capability::lookup`.
         wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
+        let sockets = reach.cloned().map(Sockets::new);
+        if let Some(sockets) = &sockets {
+            sockets.configure(&mut wasi);
+        }
+        wasi.max_random_size(RANDOM);
+        if !settings.guest.fine_clocks {
+            wasi.wall_clock(CoarseWall::default()).monotonic_clock(CoarseMonotonic::default());
+        }
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(settings.guest.response_header_size);
         let mut table = ResourceTable::new();
@@ -63,11 +81,19 @@ impl State {
         Ok(Self {
             wasi: wasi.build(),
             http,
-            outbound: Denied,
+            outbound: Outbound::new(reach.cloned()),
+            sockets,
             table,
             slice,
             limiter: Limiter::new(&settings.guest, memory),
         })
+    }
+}
+
+/// For the look-up of names.
+impl State {
+    pub fn names(&mut self) -> Names<'_> {
+        Names { table: &mut self.table, sockets: self.sockets.clone() }
     }
 }
 

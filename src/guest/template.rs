@@ -4,6 +4,8 @@ use super::engine;
 use super::limits::Memory;
 use super::output::Budget;
 use super::state::{Place, State};
+use crate::capability::lookup;
+use crate::capability::reach::Reach;
 use crate::config::{GuestLimits, Plan, Settings};
 use crate::lane::slice::Slice;
 use crate::scoreboard::Row;
@@ -52,6 +54,7 @@ pub struct Template {
     settings: Arc<Settings>,
     /// For the output of all instances together.
     log: Arc<Budget>,
+    reach: Option<Arc<Reach>>,
     /// Machine code is this large: what large components do in one go is kept off the loop.
     large: bool,
 }
@@ -73,6 +76,7 @@ fn linker(engine: &Engine, concurrent: bool) -> Result<Linker<State>> {
         wasmtime_wasi::p3::add_to_linker(&mut linker)?;
         wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
     }
+    lookup::add_to_linker(&mut linker, concurrent, State::names)?;
     Ok(linker)
 }
 
@@ -124,7 +128,12 @@ impl Template {
         let pre = linker(&engine, plan.concurrent)?.instantiate_pre(&component)?;
         let large = artefact.metadata().is_ok_and(|metadata| metadata.len() >= LARGE);
         let log = Arc::new(Budget::new(settings.guest.log, row));
-        Ok(Self { engine, pre, is_async: plan.is_async, handle, lifespan, settings, log, large })
+        Ok(Self { engine, pre, is_async: plan.is_async, handle, lifespan, settings, log, reach: None, large })
+    }
+
+    /// With a way out for its instances.
+    pub fn reaching(self, reach: Option<Arc<Reach>>) -> Self {
+        Self { reach, ..self }
     }
 
     pub fn engine(&self) -> &Engine {
@@ -136,7 +145,8 @@ impl Template {
     }
 
     pub async fn instantiate(&self, place: &Place, slice: Arc<Slice>, memory: Arc<Memory>) -> Result<Instance> {
-        let mut store = Store::new(&self.engine, State::new(&self.settings, place, slice, memory, &self.log)?);
+        let state = State::new(&self.settings, self.reach.as_ref(), place, slice, memory, &self.log)?;
+        let mut store = Store::new(&self.engine, state);
         store.set_hostcall_fuel(HOSTCALL_FUEL);
         // Handles, and what concurrency needs: both are made without a host function.
         store.set_max_component_handles(self.settings.guest.resources);

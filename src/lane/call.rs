@@ -19,6 +19,7 @@ pub async fn call_sync(store: &mut Store<State>, function: HandleSync, job: Job)
     let Job { request, exchange } = job;
     let given = exchange.clone();
     let slice = store.data().slice.clone();
+    store.data_mut().outbound.count_taken();
     let mut http = store.data_mut().http();
     let resources = http.new_incoming_request(Scheme::Http, request).and_then(|request| {
         let out = http.new_response_outparam_from_callback(move |outcome| match outcome {
@@ -41,6 +42,7 @@ pub async fn call_sync(store: &mut Store<State>, function: HandleSync, job: Job)
 pub async fn call_async(accessor: &Accessor<State>, function: HandleAsync, job: Job) -> Result<()> {
     let Job { request, exchange } = job;
     let resource = accessor.with(|mut access| {
+        access.data_mut().outbound.count_taken();
         let http = access.data_mut().http();
         let (request, transmission) = Request::from_http(http.hooks, request);
         // Boxed for its type: unboxed it would seem to borrow the store.

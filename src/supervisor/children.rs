@@ -152,8 +152,11 @@ impl Supervisor {
         // Its last words may have come after we last listened.
         self.listen_to(index, at);
         let child = self.slots[index].children.remove(at);
-        let row = &self.rows[child.row];
+        let rows = self.rows;
+        let row = &rows[child.row];
         self.slots[index].past.add(&Counters::of(row).without_gauges());
+        // What it had under way counts no longer among those of all workers.
+        row.outbound.store(0, Relaxed);
         let reason = self.reason(&child, status);
         let expected = self.ending.is_some() && (matches!(status, WaitStatus::Exited(_, 0)) || !self.served);
         let drained = matches!((child.state, status), (State::Draining { .. }, WaitStatus::Exited(_, 0)));

@@ -16,7 +16,7 @@ use super::{Roles, logs};
 use crate::config::{MAX_WORKERS, Settings};
 use crate::exit::Failure;
 use crate::message::{Start, ToWorker, send_with};
-use crate::scoreboard::{self, Row};
+use crate::scoreboard::Board;
 use crate::sys;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -42,7 +42,7 @@ pub struct Supervisor {
     signals: Signals,
     pub sockets: Sockets,
     pub generations: Generations,
-    pub rows: &'static [Row],
+    pub rows: Board,
     /// Those beyond `wanted` are leaving or have left: their sockets stay, and a neighbour accepts.
     pub slots: Vec<Slot>,
     pub wanted: usize,
@@ -96,7 +96,7 @@ impl Supervisor {
     pub fn new(settings: Arc<Settings>, roles: Roles, parts: Parts) -> Result<Self, Failure> {
         let now = Instant::now();
         Ok(Self {
-            rows: scoreboard::new(MAX_WORKERS * ROWS_PER_SLOT)?,
+            rows: Board::new(MAX_WORKERS * ROWS_PER_SLOT)?,
             slots: slots(settings.workers, parts.sockets.slots()),
             wanted: settings.workers,
             watch: Watch::start(&settings)?,
@@ -223,7 +223,6 @@ impl Supervisor {
             self.slots[index].start_at = Some(Instant::now() + LOOK);
             return Ok(());
         };
-        self.rows[row].reset();
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
         let supervisor = getpid();
@@ -235,7 +234,8 @@ impl Supervisor {
             listeners: self.sockets.slot(index)?.iter().map(AsRawFd::as_raw_fd).collect(),
             slot: index,
             generation: generation.number,
-            row: &self.rows[row],
+            row: self.rows.begin(row),
+            board: self.rows,
             channel: theirs.as_raw_fd(),
             supervisor,
         };

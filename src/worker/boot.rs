@@ -1,6 +1,7 @@
 //! From a fork to a worker that is ready: the order of steps is the design's.
 
 use super::serve;
+use crate::capability::reach::Reach;
 use crate::config::Settings;
 use crate::exit::{Exit, Failure};
 use crate::guest::template::Template;
@@ -45,6 +46,8 @@ pub fn boot(start: Start) -> Result<(), Failure> {
         Err(error) => return refuse(&channel, FromWorker::LoadFailed { message: shorten(&format!("{error:#}")) }),
     };
     drop(artefact);
+    // It reads files of /etc: not as a privileged user, and while they can still be read.
+    let template = template.reaching(Reach::new(&settings.grants, start.row, start.board)?);
     let role = Role::Worker { dirs: &settings.dirs, connects: settings.grants.any() };
     let confined =
         sandbox::close_files(settings.sandbox, &role).and_then(|()| sandbox::close_calls(settings.sandbox, &role));
