@@ -26,6 +26,16 @@ impl Input {
         }
     }
 
+    pub fn of_response(response: Response) -> Input {
+        let (done, done_reader) = wit_future::new(|| Ok(()));
+        let (stream, end) = Response::consume_body(response, done_reader);
+        Input {
+            stream,
+            end,
+            _done: done,
+        }
+    }
+
     /// Fills the buffer's free capacity with what is there, and returns false at the end.
     pub async fn read(&mut self, buffer: &mut Vec<u8>) -> bool {
         let (result, filled) = self.stream.read(std::mem::take(buffer)).await;

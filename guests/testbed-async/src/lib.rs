@@ -40,6 +40,7 @@ impl Guest for Testbed {
                 Route::After(time) => after(time),
                 Route::Write { path } => answer(write_file(request, path).await),
                 Route::Out(url) => answer(outgoing::get(url).await),
+                Route::Fetch(fetch) => outgoing::fetch(request, fetch).await,
                 Route::Length { piece, pause } => answer(measure(request, piece, pause).await),
             },
         )

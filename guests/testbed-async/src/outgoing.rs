@@ -1,10 +1,13 @@
-//! `/out`: a request of the guest's own.
+//! `/out` and `/fetch`: requests of the guest's own.
 
-use testbed_common::{EXCERPT, Reply, Url};
+use testbed_common::{EXCERPT, Fetch, PIECE, Reply, Url};
 use wasip3::http::client;
-use wasip3::http::types::{ErrorCode, Fields, Request, Response, Scheme};
+use wasip3::http::types::{ErrorCode, Fields, Method, Request, RequestOptions, Response, Scheme};
 use wasip3::wit_bindgen::StreamResult;
-use wasip3::wit_future;
+use wasip3::{spawn_local, wit_future, wit_stream};
+
+use crate::answer;
+use crate::body::{Input, Output};
 
 pub async fn get(url: Url) -> Reply {
     match send(url).await {
@@ -16,6 +19,11 @@ pub async fn get(url: Url) -> Reply {
 async fn send(url: Url) -> Result<Response, ErrorCode> {
     let (_, trailers) = wit_future::new(|| Ok(None));
     let (request, _sent) = Request::new(Fields::new(), None, trailers, None);
+    address(&request, url)?;
+    client::send(request).await
+}
+
+fn address(request: &Request, url: Url) -> Result<(), ErrorCode> {
     let scheme = match url.scheme.as_str() {
         "http" => Scheme::Http,
         "https" => Scheme::Https,
@@ -28,8 +36,7 @@ async fn send(url: Url) -> Result<Response, ErrorCode> {
         .map_err(invalid)?;
     request
         .set_path_with_query(Some(&url.path_with_query))
-        .map_err(invalid)?;
-    client::send(request).await
+        .map_err(invalid)
 }
 
 async fn excerpt(response: Response) -> Reply {
@@ -46,4 +53,94 @@ async fn excerpt(response: Response) -> Reply {
     }
     body.truncate(EXCERPT);
     Reply::text([head.as_bytes(), &body].concat())
+}
+
+pub async fn fetch(request: Request, fetch: Fetch) -> Response {
+    let mut body = Some(request);
+    for n in 0..fetch.before {
+        let response = match exchange(&mut body, &fetch).await {
+            Ok(response) => response,
+            Err(error) => return failed(n, error),
+        };
+        let mut input = Input::of_response(response);
+        let mut buffer = Vec::with_capacity(PIECE);
+        while input.read(&mut buffer).await {
+            buffer.clear();
+        }
+        let _ = input.trailers().await;
+    }
+    match exchange(&mut body, &fetch).await {
+        Ok(response) => pass_on(response),
+        Err(error) => failed(fetch.before, error),
+    }
+}
+
+fn failed(answered: u64, error: ErrorCode) -> Response {
+    answer(Reply::status(
+        502,
+        format!("{answered} were answered: {error:?}"),
+    ))
+}
+
+/// The first one that has a body has that of the request.
+async fn exchange(body: &mut Option<Request>, fetch: &Fetch) -> Result<Response, ErrorCode> {
+    let refused = |error| ErrorCode::InternalError(Some(format!("{error:?}")));
+    let headers = Fields::from_list(&fetch.headers).map_err(refused)?;
+    let options = RequestOptions::new();
+    let nanoseconds = |milliseconds: Option<u64>| milliseconds.map(|ms| ms * 1_000_000);
+    let _ = options.set_connect_timeout(nanoseconds(fetch.connect));
+    let _ = options.set_first_byte_timeout(nanoseconds(fetch.first_byte));
+    let _ = options.set_between_bytes_timeout(nanoseconds(fetch.between_bytes));
+    let (end, trailers) = wit_future::new(|| Ok(None));
+    let body = body.take_if(|_| fetch.has_body()).map(|request| {
+        let (mut stream, reader) = wit_stream::new();
+        spawn_local(async move {
+            let mut input = Input::of(request);
+            let mut buffer = Vec::with_capacity(PIECE);
+            while input.read(&mut buffer).await {
+                buffer = stream.write_all(buffer).await;
+                if !buffer.is_empty() {
+                    return;
+                }
+            }
+            drop(stream);
+            let _ = end.write(input.trailers().await).await;
+        });
+        reader
+    });
+    let (request, _sent) = Request::new(headers, body, trailers, Some(options));
+    let method = match fetch.method.as_str() {
+        "GET" => Method::Get,
+        "POST" => Method::Post,
+        "CONNECT" => Method::Connect,
+        other => Method::Other(other.into()),
+    };
+    request
+        .set_method(&method)
+        .map_err(|()| ErrorCode::HttpRequestMethodInvalid)?;
+    address(&request, fetch.url.clone())?;
+    client::send(request).await
+}
+
+fn pass_on(response: Response) -> Response {
+    let headers = response.get_headers().copy_all();
+    let status = response.get_status_code();
+    let mut input = Input::of_response(response);
+    Output::respond(status, &headers, async move |mut output| {
+        let mut buffer = Vec::with_capacity(PIECE);
+        while input.read(&mut buffer).await {
+            match output.write(buffer).await {
+                Some(emptied) => buffer = emptied,
+                None => return,
+            }
+        }
+        match input.trailers().await {
+            Ok(trailers) => output.finish(trailers).await,
+            // The answer is cut off as the response was.
+            Err(error) => {
+                println!("fetch: {error:?}");
+                output.fail(error).await;
+            }
+        }
+    })
 }

@@ -2,6 +2,7 @@
 
 mod chunks;
 mod faults;
+mod fetch;
 mod json;
 pub mod lifespan;
 mod local;
@@ -12,6 +13,7 @@ mod url;
 
 pub use chunks::Chunks;
 pub use faults::trap;
+pub use fetch::Fetch;
 pub use json::request as request_json;
 pub use reply::Reply;
 pub use route::{Route, route};

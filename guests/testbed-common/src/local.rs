@@ -1,9 +1,10 @@
 //! Routes that use the guest's own memory, or the host through the standard library.
 
 use std::io::{self, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Instant, SystemTime};
 use std::{env, fs};
 
 use crate::query::Query;
@@ -117,6 +118,50 @@ pub fn connect(address: &str) -> Reply {
         Ok(_) => Reply::text("connected"),
         Err(error) => Reply::status(502, error.to_string()),
     }
+}
+
+/// Sends a datagram and answers what comes back.
+pub fn datagram(address: &str) -> Reply {
+    let exchange = || {
+        let socket = UdpSocket::bind("0.0.0.0:0")?;
+        socket.send_to(b"ping", address)?;
+        let mut buffer = [0; 100];
+        let (length, from) = socket.recv_from(&mut buffer)?;
+        let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        io::Result::Ok(format!("{text} from {from}"))
+    };
+    match exchange() {
+        Ok(text) => Reply::text(text),
+        Err(error) => Reply::status(502, error.to_string()),
+    }
+}
+
+pub fn listen(address: &str) -> Reply {
+    match TcpListener::bind(address) {
+        Ok(_) => Reply::text("listening"),
+        Err(error) => Reply::status(502, error.to_string()),
+    }
+}
+
+/// The steps, in nanoseconds, that both clocks were seen to go in.
+pub fn clocks() -> Reply {
+    let (began, wall) = (Instant::now(), SystemTime::now());
+    let (mut step, mut wall_step) = (0, 0);
+    while step == 0 || wall_step == 0 {
+        if step == 0 {
+            step = began.elapsed().as_nanos();
+        }
+        if wall_step == 0 {
+            wall_step = wall.elapsed().map_or(0, |elapsed| elapsed.as_nanos());
+        }
+    }
+    let pair = [
+        ("monotonic", step.to_string()),
+        ("wall", wall_step.to_string()),
+    ];
+    Reply::json(json::object(
+        pair.map(|(name, value)| (name.into(), value)).into_iter(),
+    ))
 }
 
 pub fn resolve(name: &str) -> Reply {

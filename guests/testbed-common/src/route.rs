@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::query::{self, Query};
-use crate::{Chunks, Reply, Url, faults, local};
+use crate::{Chunks, Fetch, Reply, Url, faults, local};
 
 /// What is left to a testbed once the shared part has done its work: whatever needs
 /// the request's body, a streamed response, trailers, time or an outgoing request.
@@ -36,6 +36,8 @@ pub enum Route {
         path: String,
     },
     Out(Url),
+    /// Send a request and answer as it was answered, both bodies streamed.
+    Fetch(Fetch),
     /// Read the request's body in pieces with pauses between them and answer its length.
     Length {
         piece: usize,
@@ -117,12 +119,16 @@ fn choose(path: &str, query: &Query) -> Result<Route, Reply> {
             });
         }
         "/tcp" => local::connect(query.required("addr")?),
+        "/udp" => local::datagram(query.required("addr")?),
+        "/listen" => local::listen(query.required("addr")?),
+        "/clocks" => local::clocks(),
         "/resolve" => local::resolve(query.required("name")?),
         "/out" => {
             let url = query.required("url")?;
             let no_url = || Reply::status(400, format!("{url:?} is no URL"));
             return Ok(Route::Out(Url::parse(url).ok_or_else(no_url)?));
         }
+        "/fetch" => return Fetch::parse(query).map(Route::Fetch),
         _ => Reply::status(404, format!("no route {path}")),
     };
     Ok(Route::Reply(reply))

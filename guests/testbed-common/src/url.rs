@@ -1,5 +1,6 @@
 //! As much of a URL as an outgoing request needs.
 
+#[derive(Clone)]
 pub struct Url {
     pub scheme: String,
     pub authority: String,

@@ -4,8 +4,8 @@ use std::io::{self, Read, Write};
 
 use testbed_common::Reply;
 use wasip2::http::types::{
-    ErrorCode, Fields, IncomingBody, IncomingRequest, OutgoingBody, OutgoingResponse,
-    ResponseOutparam, Trailers,
+    ErrorCode, Fields, IncomingBody, IncomingRequest, IncomingResponse, OutgoingBody,
+    OutgoingResponse, ResponseOutparam, Trailers,
 };
 use wasip2::io::streams::{InputStream, OutputStream};
 
@@ -18,6 +18,12 @@ pub struct Input {
 impl Input {
     pub fn of(request: &IncomingRequest) -> Input {
         let body = request.consume().expect("a body not yet taken");
+        let stream = body.stream().expect("a stream not yet taken");
+        Input { stream, body }
+    }
+
+    pub fn of_response(response: &IncomingResponse) -> Input {
+        let body = response.consume().expect("a body not yet taken");
         let stream = body.stream().expect("a stream not yet taken");
         Input { stream, body }
     }

@@ -50,6 +50,7 @@ impl Guest for Testbed {
                 send(outparam, written);
             }
             Route::Out(url) => send(outparam, outgoing::get(url)),
+            Route::Fetch(fetch) => outgoing::fetch(&request, outparam, fetch),
             Route::Length { piece, pause } => {
                 let length = measure(&request, piece, pause)
                     .unwrap_or_else(|error| Reply::status(400, error.to_string()));

@@ -21,9 +21,14 @@ pub fn host_and_port(uri: &Uri) -> Option<(&str, u16)> {
     };
     let port = match port {
         "" | ":" => default,
-        port => port.strip_prefix(':')?.parse().ok().filter(|port| *port != 0)?,
+        port => parse_port(port.strip_prefix(':')?)?,
     };
     (!host.is_empty() && !host.contains('@')).then_some((host, port))
+}
+
+fn parse_port(text: &str) -> Option<u16> {
+    // Rust takes a sign, too.
+    text.parse().ok().filter(|port| *port != 0 && text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Makes of a guest's request what the client is to send. The client makes Host of the URI where there is to be one.
