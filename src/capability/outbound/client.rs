@@ -215,10 +215,82 @@ impl Unconnected {
             Self::NoAddress(NoAddress::Prohibited) => Error::DestinationIpProhibited,
             Self::NoAddress(NoAddress::Unresolved(Unresolved::Unknown)) => Error::DestinationNotFound,
             Self::NoAddress(NoAddress::Unresolved(Unresolved::Timeout)) => Error::DnsTimeout,
-            Self::NoAddress(NoAddress::Unresolved(Unresolved::Failed)) => Error::DnsError { rcode: None, info_code: None },
+            Self::NoAddress(NoAddress::Unresolved(Unresolved::Failed)) => {
+                Error::DnsError { rcode: None, info_code: None }
+            }
             Self::Timeout => Error::ConnectionTimeout,
             Self::Refused => Error::ConnectionRefused,
             Self::Unreachable => Error::DestinationUnavailable,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capability::address::Addresses;
+    use crate::capability::resolver::tests::Zone;
+    use std::net::TcpListener;
+
+    fn connector(zone: &Zone) -> Direct {
+        let named = vec!["127.0.0.1/32".parse().unwrap()];
+        let names = Arc::new(Names::new(Addresses::new(named), zone.resolver()));
+        Direct { names, limit: Duration::from_secs(30), open: Arc::default() }
+    }
+
+    fn listener(address: &str) -> TcpListener {
+        let listener = TcpListener::bind(address).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        listener
+    }
+
+    #[tokio::test]
+    async fn a_name_that_changes_between_check_and_connection_gains_nothing() {
+        let (allowed, trap) = (listener("127.0.0.1:0"), listener("127.0.0.2:0"));
+        let zone = Zone::default();
+        let mut connector = connector(&zone);
+        let uri = |port| Uri::try_from(format!("http://changing.test:{port}/")).unwrap();
+        zone.set("changing.test", &["127.0.0.1"]);
+        let connected = connector.call(uri(allowed.local_addr().unwrap().port())).await.map(drop);
+        assert_eq!((connected, zone.questions()), (Ok(()), 2), "one question for each kind of address");
+        allowed.accept().unwrap();
+        zone.set("changing.test", &["127.0.0.2"]);
+        let refused = connector.call(uri(trap.local_addr().unwrap().port())).await.map(drop);
+        assert_eq!(refused, Err(Unconnected::NoAddress(NoAddress::Prohibited)));
+        assert!(trap.accept().is_err(), "nobody connected");
+    }
+
+    #[tokio::test]
+    async fn addresses_that_are_refused_are_left_out() {
+        let (allowed, trap) = (listener("127.0.0.1:0"), listener("127.0.0.2:0"));
+        let zone = Zone::default();
+        let others = ["127.0.0.2", "10.0.0.1", "::1", "::ffff:127.0.0.1", "fd00::1", "127.0.0.1"];
+        zone.set("mixed.test", &others);
+        let port = allowed.local_addr().unwrap().port();
+        let uri = Uri::try_from(format!("http://mixed.test:{port}/")).unwrap();
+        let connection = connector(&zone).call(uri).await.map_err(|error| error.to_string()).unwrap();
+        assert_eq!(connection.inner().tcp.peer_addr().unwrap(), allowed.local_addr().unwrap());
+        zone.set("mixed.test", &others[..5]);
+        let refused = connector(&zone).call(Uri::from_static("http://mixed.test/")).await.map(drop);
+        assert_eq!(refused, Err(Unconnected::NoAddress(NoAddress::Prohibited)));
+        assert!(trap.accept().is_err());
+    }
+
+    #[tokio::test]
+    async fn connections_beyond_those_that_are_kept_end_with_their_request() {
+        let listener = listener("127.0.0.1:0");
+        let zone = Zone::default();
+        let connector = connector(&zone);
+        let port = listener.local_addr().unwrap().port();
+        let address = [IpAddr::from([127, 0, 0, 1])];
+        let mut open = Vec::new();
+        for _ in 0..=KEPT {
+            open.push(connector.connect(&address, port).await.unwrap());
+        }
+        let is_kept = |stream: &Stream| !format!("{:?}", stream.connected()).contains("poisoned: true");
+        assert!(!is_kept(&open[0]), "one too many are open");
+        open.pop();
+        assert!(is_kept(&open[0]));
+        assert_eq!(connector.open.load(Relaxed), KEPT);
     }
 }

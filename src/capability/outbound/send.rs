@@ -91,7 +91,10 @@ pub fn code(error: &(dyn StdError + 'static)) -> Error {
             return Error::TlsCertificateError;
         }
         Some(rustls::Error::AlertReceived(alert)) => {
-            return Error::TlsAlertReceived { alert_id: Some(u8::from(*alert)), alert_message: Some(format!("{alert:?}")) };
+            return Error::TlsAlertReceived {
+                alert_id: Some(u8::from(*alert)),
+                alert_message: Some(format!("{alert:?}")),
+            };
         }
         Some(_) => return Error::TlsProtocolError,
         None => {}

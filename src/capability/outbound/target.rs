@@ -38,7 +38,8 @@ pub fn prepare(method: &Method, uri: &mut Uri, headers: &mut HeaderMap) -> Resul
         return Err(Error::HttpRequestMethodInvalid);
     }
     let (host, port) = host_and_port(uri).ok_or(Error::HttpRequestUriInvalid)?;
-    let is_default = (uri.scheme() == Some(&Scheme::HTTPS) && port == 443) || (uri.scheme() == Some(&Scheme::HTTP) && port == 80);
+    let is_default =
+        (uri.scheme() == Some(&Scheme::HTTPS) && port == 443) || (uri.scheme() == Some(&Scheme::HTTP) && port == 80);
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_ascii_lowercase() };
     let authority = if is_default { host } else { format!("{host}:{port}") };
     let mut parts = std::mem::take(uri).into_parts();
@@ -81,15 +82,27 @@ mod tests {
     #[test]
     fn what_is_odd_is_nobody() {
         for uri in [
-            "/a", "ftp://example.com/", "http://user@example.com/", "http://user:80@example.com/", "http://a:b@c:1/",
-            "http://example.com:0/", "http://example.com:65536/", "http://example.com:+80/", "http://:80/",
-            "http://[::1]x/", "http://[::1]80/",
+            "/a",
+            "ftp://example.com/",
+            "http://user@example.com/",
+            "http://user:80@example.com/",
+            "http://a:b@c:1/",
+            "http://example.com:0/",
+            "http://example.com:65536/",
+            "http://example.com:+80/",
+            "http://:80/",
+            "http://[::1]x/",
+            "http://[::1]80/",
         ] {
             assert_eq!(target(uri), None, "{uri}");
         }
     }
 
-    fn prepared(method: Method, uri: &str, headers: &[(&'static str, &'static str)]) -> Result<(Uri, HeaderMap), Error> {
+    fn prepared(
+        method: Method,
+        uri: &str,
+        headers: &[(&'static str, &'static str)],
+    ) -> Result<(Uri, HeaderMap), Error> {
         let mut uri = uri.parse().unwrap();
         let mut map = HeaderMap::new();
         for (name, value) in headers {

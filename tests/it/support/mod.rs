@@ -17,6 +17,7 @@ mod response;
 mod server;
 mod syscalls;
 mod unix;
+mod upstream;
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -36,6 +37,7 @@ pub use response::{Head, Response};
 pub use server::Server;
 pub use syscalls::{block_loop, syscalls_during};
 pub use unix::{NotifySocket, get_over_unix};
+pub use upstream::{Received, TlsUpstream, Trap, Upstream, reply, silence};
 
 /// Each guest in both generations: wasi:http 0.2 is sync, 0.3 async.
 pub const HELLOS: [&str; 2] = ["hello-sync", "hello-async"];
