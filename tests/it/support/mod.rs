@@ -43,6 +43,7 @@ pub use upstream::{Received, TlsUpstream, Trap, Upstream, reply, silence};
 pub const HELLOS: [&str; 2] = ["hello-sync", "hello-async"];
 pub const COUNTERS: [&str; 2] = ["counter-sync", "counter-async"];
 pub const TESTBEDS: [&str; 2] = ["testbed-sync", "testbed-async"];
+pub const HOSTILES: [&str; 2] = ["hostile-sync", "hostile-async"];
 
 /// How long anything may take before a test gives up. Far more than the server needs: this bounds a
 /// hang, it does not measure.
