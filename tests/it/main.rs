@@ -16,6 +16,7 @@ mod guest_limits;
 mod guest_output;
 mod guests;
 mod h2_floods;
+mod hostile;
 mod http1;
 mod http2;
 mod inspect;

@@ -3,7 +3,7 @@
 use testbed_common::Reply;
 use wasip2::filesystem::preopens::get_directories;
 use wasip2::filesystem::types::{
-    Descriptor, DescriptorFlags, ErrorCode, NewTimestamp, OpenFlags, PathFlags,
+    Descriptor, DescriptorFlags, DescriptorType, ErrorCode, NewTimestamp, OpenFlags, PathFlags,
 };
 
 /// Tries to get at a file in a folder outside (an absolute path) through each folder that was given. Answers
@@ -12,28 +12,18 @@ pub fn attempt(outside: &str, file: &str) -> Reply {
     let mut tries = Tries::default();
     for (folder, _) in get_directories() {
         own_links(&folder, outside);
-        let entries = entries(&folder);
-        for path in ways_to(outside, file, &entries) {
+        let links = links(&folder);
+        for path in ways_to(outside, file, &links) {
             tries.at(&folder, &path);
         }
         // These may lead to the file itself, or to its folder.
-        for path in &entries {
+        for path in &links {
             tries.through(&folder, path);
         }
         // And once more from a folder below, which has a descriptor of its own.
-        let below = OpenFlags::CREATE | OpenFlags::DIRECTORY;
         let _ = folder.create_directory_at("below");
-        if let Ok(below) = folder
-            .open_at(PathFlags::empty(), "below", below, DescriptorFlags::READ)
-            .or_else(|_| {
-                folder.open_at(
-                    PathFlags::empty(),
-                    "below",
-                    OpenFlags::DIRECTORY,
-                    DescriptorFlags::READ,
-                )
-            })
-        {
+        let (none, read) = (PathFlags::empty(), DescriptorFlags::READ);
+        if let Ok(below) = folder.open_at(none, "below", OpenFlags::DIRECTORY, read) {
             for path in ways_to(outside, file, &[]) {
                 tries.at(&below, &path);
             }
@@ -54,16 +44,18 @@ fn own_links(folder: &Descriptor, outside: &str) {
     let _ = folder.symlink_at("/proc/self/cwd", "own-cwd");
 }
 
-fn entries(folder: &Descriptor) -> Vec<String> {
+/// The links in a folder; everything else there is the guest's own.
+fn links(folder: &Descriptor) -> Vec<String> {
     let Ok(stream) = folder.read_directory() else {
         return Vec::new();
     };
     let entries = std::iter::from_fn(|| stream.read_directory_entry().ok().flatten());
-    entries.map(|entry| entry.name).collect()
+    let links = entries.filter(|entry| entry.type_ == DescriptorType::SymbolicLink);
+    links.map(|entry| entry.name).collect()
 }
 
 /// Paths to the file outside.
-fn ways_to(outside: &str, file: &str, entries: &[String]) -> Vec<String> {
+fn ways_to(outside: &str, file: &str, links: &[String]) -> Vec<String> {
     let relative = outside.trim_start_matches('/');
     let mut paths = vec![format!("{outside}/{file}"), format!("/{outside}/{file}")];
     for depth in 1..=12 {
@@ -72,12 +64,12 @@ fn ways_to(outside: &str, file: &str, entries: &[String]) -> Vec<String> {
         paths.push(format!("./{up}/{relative}//{file}"));
         paths.push(format!("below/../{up}{relative}/{file}"));
     }
-    for entry in entries {
-        paths.push(format!("{entry}/{file}"));
-        paths.push(format!("{entry}/./{file}"));
-        paths.push(format!("{entry}/{relative}/{file}"));
+    for link in links {
+        paths.push(format!("{link}/{file}"));
+        paths.push(format!("{link}/./{file}"));
+        paths.push(format!("{link}/{relative}/{file}"));
         for depth in 1..=8 {
-            paths.push(format!("{entry}/{}{relative}/{file}", "../".repeat(depth)));
+            paths.push(format!("{link}/{}{relative}/{file}", "../".repeat(depth)));
         }
     }
     paths
@@ -101,14 +93,6 @@ impl Tries {
     /// What follows a link at the end of the path.
     fn through(&mut self, folder: &Descriptor, path: &str) {
         let follow = PathFlags::SYMLINK_FOLLOW;
-        // What is in the folder itself may well be opened: only links count.
-        let is_link = folder.readlink_at(path).is_ok()
-            || folder.stat_at(PathFlags::empty(), path).is_ok_and(|stat| {
-                stat.type_ == wasip2::filesystem::types::DescriptorType::SymbolicLink
-            });
-        if !is_link {
-            return;
-        }
         let read = folder.open_at(follow, path, OpenFlags::empty(), DescriptorFlags::READ);
         self.check("open", path, read);
         let write = folder.open_at(follow, path, OpenFlags::TRUNCATE, DescriptorFlags::WRITE);
