@@ -46,6 +46,7 @@ mod slow_clients;
 mod smuggling;
 mod soak;
 mod sockets;
+mod specification;
 mod streaming;
 mod supervisor_death;
 mod support;
