@@ -4,10 +4,10 @@
 use nix::libc::{
     SYS_accept4, SYS_bind, SYS_brk, SYS_clock_getres, SYS_clock_gettime, SYS_clock_nanosleep, SYS_close, SYS_connect,
     SYS_copy_file_range, SYS_dup, SYS_dup3, SYS_epoll_create1, SYS_epoll_ctl, SYS_epoll_pwait, SYS_epoll_pwait2,
-    SYS_eventfd2, SYS_exit, SYS_exit_group, SYS_faccessat, SYS_faccessat2, SYS_fadvise64, SYS_fallocate, SYS_fchdir,
-    SYS_fdatasync, SYS_fstat, SYS_fstatfs, SYS_fsync, SYS_ftruncate, SYS_futex, SYS_getcwd, SYS_getdents64,
-    SYS_getegid, SYS_geteuid, SYS_getgid, SYS_getpeername, SYS_getpid, SYS_getppid, SYS_getpriority, SYS_getrandom,
-    SYS_getrusage, SYS_getsockname, SYS_getsockopt, SYS_gettid, SYS_gettimeofday, SYS_getuid, SYS_linkat, SYS_lseek,
+    SYS_eventfd2, SYS_exit, SYS_exit_group, SYS_faccessat, SYS_faccessat2, SYS_fadvise64, SYS_fallocate, SYS_fdatasync,
+    SYS_fstat, SYS_fstatfs, SYS_fsync, SYS_ftruncate, SYS_futex, SYS_getcwd, SYS_getdents64, SYS_getegid, SYS_geteuid,
+    SYS_getgid, SYS_getpeername, SYS_getpid, SYS_getppid, SYS_getpriority, SYS_getrandom, SYS_getrusage,
+    SYS_getsockname, SYS_getsockopt, SYS_gettid, SYS_gettimeofday, SYS_getuid, SYS_linkat, SYS_listen, SYS_lseek,
     SYS_madvise, SYS_membarrier, SYS_memfd_create, SYS_mkdirat, SYS_mremap, SYS_munmap, SYS_nanosleep, SYS_newfstatat,
     SYS_openat, SYS_openat2, SYS_ppoll, SYS_pread64, SYS_preadv, SYS_preadv2, SYS_process_madvise, SYS_pwrite64,
     SYS_pwritev, SYS_pwritev2, SYS_read, SYS_readlinkat, SYS_readv, SYS_recvfrom, SYS_recvmmsg, SYS_recvmsg,
@@ -16,7 +16,7 @@ use nix::libc::{
     SYS_sigaltstack, SYS_statx, SYS_symlinkat, SYS_unlinkat, SYS_utimensat, SYS_write, SYS_writev,
 };
 #[cfg(target_arch = "x86_64")]
-use nix::libc::{SYS_access, SYS_epoll_wait, SYS_open, SYS_poll, SYS_readlink, SYS_rename, SYS_stat, SYS_unlink};
+use nix::libc::{SYS_access, SYS_epoll_wait, SYS_open, SYS_poll, SYS_readlink, SYS_stat};
 
 /// Memory, time, threads that are there, what is open already. What only tells of files is among them: what is open is
 /// asked about with the same calls.
@@ -95,6 +95,8 @@ pub const INSTANCES: &[i64] = &[SYS_ftruncate, SYS_getpriority, SYS_memfd_create
 /// Files in folders. Which folders those are is Landlock's affair.
 pub const FILES: &[i64] = &[
     SYS_copy_file_range,
+    SYS_faccessat,
+    SYS_faccessat2,
     SYS_fadvise64,
     SYS_fallocate,
     SYS_fdatasync,
@@ -120,12 +122,13 @@ pub const FILES: &[i64] = &[
 /// Connections of a guest's. Of which kind is a matter of socket(2).
 pub const CONNECTIONS: &[i64] = &[SYS_bind, SYS_connect, SYS_recvmmsg, SYS_sendmmsg];
 
-/// Refused with an error where they are not allowed: libraries try them and do without.
+/// Refused with an error where they are not allowed: libraries try them and do without. listen(2) is a guest's to try,
+/// with a socket that it may connect.
 pub const TRIED: &[i64] = &[
     SYS_faccessat,
     SYS_faccessat2,
-    SYS_fchdir,
     SYS_getcwd,
+    SYS_listen,
     SYS_openat,
     SYS_openat2,
     SYS_readlinkat,
@@ -136,11 +139,7 @@ pub const TRIED: &[i64] = &[
     #[cfg(target_arch = "x86_64")]
     SYS_readlink,
     #[cfg(target_arch = "x86_64")]
-    SYS_rename,
-    #[cfg(target_arch = "x86_64")]
     SYS_stat,
-    #[cfg(target_arch = "x86_64")]
-    SYS_unlink,
 ];
 
 #[cfg(target_arch = "x86_64")]
