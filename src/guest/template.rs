@@ -162,7 +162,7 @@ impl Template {
             }
             Ok(if slice.overrun() { UpdateDeadline::Yield(1) } else { UpdateDeadline::Continue(1) })
         });
-        let exports = self.pre.instantiate_async(&mut store).await?;
+        let exports = self.pre.instantiate_async(&mut store).await.map_err(name_limit)?;
         let handle = self.handle(&exports, &mut store)?;
         let lifespan = self.lifespan.map(|(startup, shutdown)| -> Result<_> {
             Ok(Lifespan {
@@ -178,6 +178,14 @@ impl Template {
             true => Handle::Async(exports.get_typed_func(store, self.handle)?),
             false => Handle::Sync(exports.get_typed_func(store, self.handle)?),
         })
+    }
+}
+
+/// wasmtime counts core instances, memories and tables itself, and has no type for the error.
+fn name_limit(error: wasmtime::Error) -> wasmtime::Error {
+    match error.root_cause().to_string().starts_with("resource limit exceeded") {
+        true => error.context("it consists of more parts than it may (--max-core-instances)"),
+        false => error,
     }
 }
 

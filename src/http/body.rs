@@ -158,6 +158,9 @@ impl Outgoing {
                     Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
                     Poll::Ready(Some(Ok(frame))) => {
                         length += frame.data_ref().map_or(0, Bytes::len);
+                        if length as u64 > limits.response_body {
+                            return Poll::Ready(Err(Error::HttpResponseBodySize(Some(length as u64))));
+                        }
                         frames.push_back(frame);
                     }
                 }
@@ -178,9 +181,6 @@ impl Outgoing {
             });
         }
         exchange.set_delivered();
-        if length as u64 > limits.response_body {
-            return Err(Error::HttpResponseBodySize(Some(length as u64)));
-        }
         if frames.iter().all(Frame::is_data) {
             return Ok(Self::whole(concatenate(frames)));
         }

@@ -226,6 +226,7 @@ fn no_more_instances_are_on_their_way_out_than_there_may_be() {
         let stream = begin_stream(&server);
         // The second one would be due after each of these, but stays until the first one is gone.
         assert_eq!(counts(&server, 4), counted(&[("1", 2), ("2", 2), ("3", 2), ("4", 2)]), "{guest}");
+        assert_eq!(server.wait_for("the first one's record", is_recycled).number("instance"), 1, "{guest}");
         assert_eq!(server.count(is_recycled), 1, "{guest}");
 
         stream.reset();

@@ -93,16 +93,16 @@ fn an_instance_whose_tables_grow_too_large_dies() {
     let app = write_component(folder.path(), "tables.wat", table_bomb());
     // As elements, and as a part of the instance's memory.
     let limits = [
-        ("--max-table-elements", ["--max-table-elements", "1000000", "--max-memory", "64MiB"]),
-        ("--max-memory", ["--max-table-elements", "100000000", "--max-memory", "4MiB"]),
+        ("--max-table-elements", "table-limit", ["--max-table-elements", "1000000", "--max-memory", "64MiB"]),
+        ("--max-memory", "memory-limit", ["--max-table-elements", "100000000", "--max-memory", "4MiB"]),
     ];
-    for (named, options) in limits {
+    for (named, kind, options) in limits {
         let server = Wasmserve::serving(&app, &options).args(&["--no-access-log"]).start();
         let worker = server.worker(0);
         let attack = || assert_eq!(server.get("/").status, 500, "{options:?}");
         attack();
         let record = server.wait_for("the death report", |r| r.is_event("instance-died"));
-        assert_eq!(record.text("kind"), "memory-limit", "{}", record.line);
+        assert_eq!(record.text("kind"), kind, "{}", record.line);
         assert!(record.message().contains(named), "{}", record.line);
         let before = worker.status("RssAnon");
         (0..10).for_each(|_| attack());
