@@ -183,7 +183,9 @@ impl<'a> MakeWriter<'a> for Writers {
 
     fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Record<'a> {
         let access = self.0.access.as_ref().filter(|_| metadata.target() == ACCESS);
-        let log = Some(&self.0.log).filter(|_| *metadata.level() <= self.0.level);
+        // Of names that guests look up anybody may say odd things, and each is a record: for debugging only.
+        let is_noise = metadata.target().starts_with("hickory") && self.0.level < LevelFilter::DEBUG;
+        let log = Some(&self.0.log).filter(|_| *metadata.level() <= self.0.level && !is_noise);
         Record(access.or(log))
     }
 }

@@ -9,6 +9,7 @@ use crate::exit::Failure;
 use crate::scoreboard::{Board, Row};
 use std::net::IpAddr;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 pub struct Reach {
     pub grants: Grants,
@@ -21,7 +22,11 @@ pub struct Reach {
 pub struct Names {
     pub addresses: Addresses,
     resolver: Resolver,
+    turns: Semaphore,
 }
+
+/// Look-ups of a worker at a time; each has sockets of its own.
+const LOOK_UPS: usize = 32;
 
 /// Why there is no address to connect to.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,14 +57,18 @@ impl Reach {
 
 impl Names {
     pub fn new(addresses: Addresses, resolver: Resolver) -> Self {
-        Self { addresses, resolver }
+        Self { addresses, resolver, turns: Semaphore::new(LOOK_UPS) }
     }
 
     /// Addresses of a host, a name or an address without brackets, that a guest may reach; at least one.
     pub async fn find(&self, host: &str) -> Result<Vec<IpAddr>, NoAddress> {
         let mut found = match host.parse() {
             Ok(address) => vec![address],
-            Err(_) => self.resolver.look_up(host).await.map_err(NoAddress::Unresolved)?,
+            Err(_) => {
+                // Never closed.
+                let _turn = self.turns.acquire().await.ok();
+                self.resolver.look_up(host).await.map_err(NoAddress::Unresolved)?
+            }
         };
         found.retain(|address| self.addresses.allow(*address));
         if found.is_empty() { Err(NoAddress::Prohibited) } else { Ok(found) }

@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
 
 use tempfile::TempDir;
 
@@ -118,6 +121,45 @@ fn there_is_no_way_out_of_a_folder() {
             assert_eq!(response.status, 500, "{guest} {escape}");
         }
     }
+}
+
+#[test]
+fn a_folder_that_becomes_a_link_meanwhile_leads_nowhere() {
+    let (outside, inside) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    fs::write(outside.path().join("file"), "outside").unwrap();
+    let path = |name| inside.path().join(name);
+    fs::create_dir(path("folder")).unwrap();
+    fs::write(path("folder").join("file"), "inside").unwrap();
+    std::os::unix::fs::symlink(outside.path(), path("link")).unwrap();
+    let server = Server::start("testbed-sync", &["--dir", &format!("{}::/data", inside.path().display())]);
+    // Whoever else holds it is told by its end that this test is over, however it ends.
+    let running = Arc::new(());
+    let (names, over) = ([path("folder"), path("link")], Arc::downgrade(&running));
+    let exchanging = thread::spawn(move || {
+        while over.upgrade().is_some() {
+            exchange(&names[0], &names[1]);
+        }
+    });
+    let (mut read, mut refused) = (0, 0);
+    let mut client = server.connect();
+    while read < 200 || refused < 200 {
+        let response = client.get("/read?path=/data/folder/file");
+        match response.text().as_str() {
+            "inside" => read += 1,
+            text => {
+                assert_ne!(text, "outside");
+                refused += 1;
+            }
+        }
+    }
+    drop(running);
+    exchanging.join().unwrap();
+}
+
+/// Each gets the other's name, in one step.
+fn exchange(one: &Path, other: &Path) {
+    use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+    renameat2(AT_FDCWD, one, AT_FDCWD, other, RenameFlags::RENAME_EXCHANGE).unwrap();
 }
 
 #[test]

@@ -92,7 +92,8 @@ impl Body for Download {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let polled = self.poll(cx);
-        if !matches!(polled, Poll::Pending | Poll::Ready(Some(Ok(_)))) {
+        let goes_on = matches!(polled, Poll::Pending | Poll::Ready(Some(Ok(_))));
+        if !goes_on || self.body.is_end_stream() {
             self.permit = None;
         }
         polled
