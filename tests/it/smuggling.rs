@@ -369,6 +369,6 @@ fn nginx_sees_no_fewer_requests_than_we_do_and_the_same_good_ones() {
         let [ours, theirs] = [server.address(), nginx.address].map(|address| answers(address, &(bytes.clone() + last)));
         println!("{fields:?}: {ours:?}, nginx {theirs:?}");
         assert_eq!(ours, [200, 200], "{fields:?}");
-        assert!(theirs == ours || theirs == [400], "{fields:?}: nginx {theirs:?}");
+        assert!(theirs == ours || theirs.len() == 1 && theirs[0] >= 400, "{fields:?}: nginx {theirs:?}");
     }
 }
