@@ -49,7 +49,7 @@ impl Target {
     #[track_caller]
     fn of(command: Wasmserve) -> Self {
         let options = ["--instances", "4", "--concurrency", "1", "--identify", "--no-access-log"];
-        let server = command.args(&options).start();
+        let server = command.args(&options).inspectable().start();
         let worker = server.worker(0);
         Self { server, worker }
     }
