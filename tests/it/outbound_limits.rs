@@ -201,12 +201,10 @@ fn heads_of_responses_have_a_size() {
 fn who_is_not_there_is_told_at_once() {
     for guest in TESTBEDS {
         let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        let args = ["--allow-http", &gone, "--allow-http", "*.invalid", "--allow-private-network", "127.0.0.1"];
+        let args = ["--allow-http", &gone, "--allow-private-network", "127.0.0.1"];
         let server = Server::start(guest, &args);
         let response = server.get(&format!("/fetch?url=http://{gone}/"));
         assert!(response.text().contains("ConnectionRefused"), "{guest}: {}", response.text());
-        let args = format!("/fetch?url=http://nobody.invalid/&connect_ms=500");
-        assert_eq!(server.get(&args).status, 502, "{guest}");
     }
 }
 
