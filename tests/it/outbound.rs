@@ -171,7 +171,7 @@ fn one_connection_does_for_many_requests_of_all_instances() {
 #[test]
 fn a_connection_that_has_ended_is_replaced() {
     let upstream = Upstream::start(|_, stream| {
-        reply(stream, "200 OK", &[], b"greetings");
+        reply(stream, "200 OK", &[("connection", "close")], b"greetings");
         let _ = stream.shutdown(std::net::Shutdown::Both);
     });
     let server = start("testbed-sync", &upstream, &["--workers", "1"]);
