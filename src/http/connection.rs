@@ -158,8 +158,8 @@ impl Front {
             })
         });
         let answer = match self.screen(&mut request, peer, activity) {
-            Ok(()) => self.call(request, &mut entry).await,
-            Err(answer) => answer,
+            None => self.call(request, &mut entry).await,
+            Some(answer) => answer,
         };
         if answer.headers().contains_key(CONNECTION) {
             activity.set_refused();
@@ -172,16 +172,17 @@ impl Front {
         answer.map(|body| body.watch(in_flight, entry))
     }
 
-    fn screen(&self, request: &mut Request<Incoming>, peer: Peer, activity: &Activity) -> Result<(), Answer> {
+    /// The answer for a request that no guest is to see.
+    fn screen(&self, request: &mut Request<Incoming>, peer: Peer, activity: &Activity) -> Option<Answer> {
         if activity.is_line_too_long() {
-            return Err(response::rejection(bounds::uri_too_long()));
+            return Some(response::rejection(bounds::uri_too_long()));
         }
         let screened = bounds::check(request, self.limits()).and_then(|()| prepare(request, peer.local()));
-        screened.map_err(response::rejection)?;
-        if self.lane.shop().row.in_flight.load(Relaxed) > self.limits().concurrency {
-            return Err(response::unavailable(Duration::from_secs(1)));
+        if let Err(rejection) = screened {
+            return Some(response::rejection(rejection));
         }
-        Ok(())
+        let full = self.lane.shop().row.in_flight.load(Relaxed) > self.limits().concurrency;
+        full.then(|| response::unavailable(Duration::from_secs(1)))
     }
 
     async fn call(&self, request: Request<Incoming>, entry: &mut Option<Box<Entry>>) -> Answer {

@@ -176,10 +176,11 @@ fn a_connection_that_has_ended_is_replaced() {
     });
     let server = start("testbed-sync", &upstream, &["--workers", "1"]);
     let url = format!("/fetch?url={}", upstream.url());
-    for _ in 0..5 {
+    for _ in 0..50 {
         assert_eq!(server.get(&url).text(), "greetings");
     }
-    assert_eq!(upstream.connections(), 5);
+    assert_eq!(upstream.requests().len(), 50);
+    assert!(upstream.connections() >= 50);
 }
 
 #[test]

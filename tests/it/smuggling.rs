@@ -239,7 +239,7 @@ fn a_wish_to_upgrade_changes_nothing_about_framing() {
 fn what_a_guest_does_not_read_is_no_request() {
     for guest in TESTBEDS {
         let server = start(guest);
-        for body in [HIDDEN.repeat(1), HIDDEN.repeat(10_000)] {
+        for body in [HIDDEN.to_owned(), HIDDEN.repeat(10_000)] {
             let mut connection = server.connect();
             let mut writer = connection.writer();
             let bytes = request("POST", "/discard", &[], body.as_bytes());
@@ -302,9 +302,9 @@ impl Nginx {
             "daemon off; master_process off; pid {0}/pid; error_log /dev/null; events {{}}\n",
             folder.path().display()
         );
-        write!(
+        writeln!(
             config,
-            "http {{ access_log off; client_body_timeout 1s; client_header_timeout 1s; keepalive_timeout 1s;\n"
+            "http {{ access_log off; client_body_timeout 1s; client_header_timeout 1s; keepalive_timeout 1s;"
         )
         .unwrap();
         for path in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {

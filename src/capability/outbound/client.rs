@@ -5,7 +5,7 @@ use crate::capability::reach::{Names, NoAddress};
 use crate::capability::resolver::Unresolved;
 use crate::config::Grants;
 use crate::exit::Failure;
-use http::Uri;
+use http::{Extensions, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::{Connected, Connection};
@@ -15,7 +15,7 @@ use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -149,7 +149,7 @@ impl Direct {
                 Ok(Ok(tcp)) => {
                     let _ = tcp.set_nodelay(true);
                     self.open.fetch_add(1, Relaxed);
-                    return Ok(Stream { tcp, open: self.open.clone() });
+                    return Ok(Stream { tcp, open: self.open.clone(), used: Used::default() });
                 }
                 Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Unconnected::Refused,
                 Ok(Err(_)) => Unconnected::Unreachable,
@@ -164,11 +164,23 @@ impl Direct {
 pub struct Stream {
     tcp: TcpStream,
     open: Arc<AtomicUsize>,
+    used: Used,
+}
+
+/// Whether a connection has had a request.
+#[derive(Clone, Default)]
+struct Used(Arc<AtomicBool>);
+
+/// Whether a connection that is about to be used has been used before.
+pub fn was_used(connected: &Connected) -> bool {
+    let mut extras = Extensions::new();
+    connected.get_extras(&mut extras);
+    extras.get::<Used>().is_some_and(|used| used.0.swap(true, Relaxed))
 }
 
 impl Connection for Stream {
     fn connected(&self) -> Connected {
-        let connected = Connected::new();
+        let connected = Connected::new().extra(self.used.clone());
         if self.open.load(Relaxed) > KEPT {
             connected.poison();
         }

@@ -1,15 +1,17 @@
 //! One request of a guest, from its permit to the head of its response.
 
 use super::body::{Download, Upload};
-use super::client::Unconnected;
+use super::client::{self, Unconnected};
+use super::permit::Permit;
 use crate::capability::reach::Reach;
 use crate::config::Grants;
 use crate::http::request::strip_hop_by_hop;
 use http::{Request, Response};
-use http_body_util::BodyExt;
+use http_body::Body;
+use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
-use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::capture_connection;
+use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::io;
 use std::pin::pin;
@@ -38,40 +40,91 @@ impl Times {
     }
 }
 
+/// How often a request is sent anew because its connection had ended.
+const RETRIES: usize = 3;
+
 pub async fn send(reach: Arc<Reach>, request: Request<WasiBody>, times: Times) -> Result<Response<WasiBody>, Error> {
     let permit = reach.permits.take(times.connect).await.ok_or(Error::ConnectionLimitReached)?;
     let permit = Arc::new(permit);
+    for _ in 0..RETRIES {
+        let Some(copy) = copy(&request) else { break };
+        match attempt(&reach, copy, &times, &permit).await {
+            Err(Failed { stale: true, .. }) => {}
+            Err(Failed { error, .. }) => return Err(error),
+            Ok(response) => return finish(response, permit, &reach.grants, &times),
+        }
+    }
+    let response = attempt(&reach, request, &times, &permit).await.map_err(|failed| failed.error)?;
+    finish(response, permit, &reach.grants, &times)
+}
+
+/// Why there is no response.
+struct Failed {
+    error: Error,
+    /// The connection was one that had been kept, and ended. The other side may have closed it while the request was on
+    /// its way, which happens to everybody who keeps connections.
+    stale: bool,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self { error, stale: false }
+    }
+}
+
+async fn attempt(
+    reach: &Reach,
+    request: Request<WasiBody>,
+    times: &Times,
+    permit: &Arc<Permit>,
+) -> Result<Response<Incoming>, Failed> {
     let frames = Arc::new(AtomicU64::new(0));
-    let upload = |body| Upload { body, frames: frames.clone(), permit: Some(permit.clone()) };
-    let mut request = request.map(upload);
+    let mut request = request.map(|body| Upload { body, frames: frames.clone(), permit: Some(permit.clone()) });
     let mut connection = capture_connection(&mut request);
     let mut response = pin!(reach.client.request(request));
     tokio::select! {
         biased;
-        early = &mut response => return finish(early, permit, &reach.grants, &times),
+        early = &mut response => return early.map_err(|error| Failed::from(code(&error))),
         _ = connection.wait_for_connection_metadata() => {}
-        () = sleep(times.connect) => return Err(Error::ConnectionTimeout),
+        () = sleep(times.connect) => return Err(Error::ConnectionTimeout.into()),
     }
+    let was_kept = connection.connection_metadata().as_ref().is_some_and(client::was_used);
     loop {
         let sent = frames.load(Relaxed);
         tokio::select! {
             biased;
-            response = &mut response => return finish(response, permit, &reach.grants, &times),
+            response = &mut response => return response.map_err(|error| {
+                let error = code(&error);
+                let stale = was_kept && matches!(error, Error::HttpResponseIncomplete | Error::ConnectionTerminated);
+                Failed { error, stale }
+            }),
             // While the request is on its way, nobody can expect a response.
             () = sleep(times.first_byte) => if frames.load(Relaxed) == sent {
-                return Err(Error::ConnectionReadTimeout);
+                return Err(Error::ConnectionReadTimeout.into());
             }
         }
     }
 }
 
+/// The same request once more, if it may be sent twice (RFC 9110 section 9.2.2) and has no body.
+fn copy(request: &Request<WasiBody>) -> Option<Request<WasiBody>> {
+    if !request.method().is_idempotent() || !request.body().is_end_stream() {
+        return None;
+    }
+    let mut copy = Request::new(Empty::new().map_err(|never: Infallible| match never {}).boxed_unsync());
+    copy.method_mut().clone_from(request.method());
+    copy.uri_mut().clone_from(request.uri());
+    copy.headers_mut().clone_from(request.headers());
+    Some(copy)
+}
+
 fn finish(
-    response: Result<Response<Incoming>, legacy::Error>,
-    permit: Arc<super::permit::Permit>,
+    response: Response<Incoming>,
+    permit: Arc<Permit>,
     grants: &Grants,
     times: &Times,
 ) -> Result<Response<WasiBody>, Error> {
-    let (mut head, body) = response.map_err(|error| code(&error))?.into_parts();
+    let (mut head, body) = response.into_parts();
     strip_hop_by_hop(&mut head.headers);
     let body = Download::new(body, permit, grants.response_body, times.between_bytes)?;
     Ok(Response::from_parts(head, body.boxed_unsync()))
