@@ -122,7 +122,9 @@ fn a_response_may_not_be_larger_than_allowed() {
     for guest in TESTBEDS {
         let server = Server::start(guest, &["--limit-response-body", "10000"]);
         assert_eq!(server.get("/big?bytes=10000").body.len(), 10_000);
-        assert!(!is_complete(asked(&server, "/big?bytes=10001")), "{guest}");
+        // Whether anything has been sent when that is found depends on how the guest is scheduled.
+        let larger = asked(&server, "/big?bytes=10001").try_receive();
+        assert!(larger.is_err() || larger.is_ok_and(|response| response.status == 500), "{guest}");
         assert!(!is_complete(begun(&server, "/stream?chunks=100&bytes=1000&ms=5")), "{guest}");
         let record = server.wait_for("the record", |r| r.is_event("response-cut"));
         assert_eq!(record.text("option"), "--limit-response-body");
