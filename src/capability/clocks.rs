@@ -29,8 +29,9 @@ impl HostMonotonicClock for CoarseMonotonic {
         STEP.max(self.0.resolution())
     }
 
+    /// Never 0, which Go's runtime takes for a clock that is broken.
     fn now(&self) -> u64 {
-        self.0.now() / STEP * STEP
+        self.0.now() / STEP * STEP + STEP
     }
 }
 
@@ -42,6 +43,7 @@ mod tests {
     fn they_go_in_steps_of_a_millisecond() {
         let (wall, monotonic) = (CoarseWall::default(), CoarseMonotonic::default());
         assert_eq!((wall.resolution().as_nanos(), monotonic.resolution()), (STEP.into(), STEP));
+        assert_ne!(monotonic.now(), 0);
         let mut seen = std::collections::BTreeSet::new();
         while seen.len() < 5 {
             assert_eq!(wall.now().as_nanos() % u128::from(STEP), 0);

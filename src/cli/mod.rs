@@ -18,7 +18,8 @@ use std::path::PathBuf;
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
     after_help = "Every option can also be given as an environment variable: --log-level as WASMSERVE_LOG_LEVEL.\n\
-                  Exit codes: 0 done, 1 internal error, 2 usage or address, 3 startup failed, 4 component cannot be loaded."
+                  Exit codes: 0 done, 1 internal error, 2 usage or address, 3 startup failed, 4 component cannot be loaded,\n\
+                  5 the sandbox that was asked for cannot be had."
 )]
 pub struct Cli {
     #[command(subcommand)]
