@@ -11,7 +11,7 @@ pub fn plan(settings: &Settings, report: &Report) -> Result<Plan, Failure> {
             Exit::Load,
             format!(
                 "{}: --lifespan on, but the component does not export wasmserve:lifespan: \
-                 export it (see wit/lifespan.wit), or leave the option out",
+                 export it (see docs/guests.md), or leave the option out",
                 settings.source.name()
             ),
         ));

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::{COUNTER, Counter};
 
-wit_bindgen::generate!({ path: "../../wit", world: "async-app" });
+wit_bindgen::generate!({ path: "../../wit/deps/wasmserve-lifespan", world: "hooks-async" });
 
 export!(Counter);
 

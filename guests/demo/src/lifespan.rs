@@ -2,7 +2,7 @@
 
 use crate::{Demo, whoami};
 
-wit_bindgen::generate!({ path: "../../wit", world: "async-app" });
+wit_bindgen::generate!({ path: "../../wit/deps/wasmserve-lifespan", world: "hooks-async" });
 
 export!(Demo);
 

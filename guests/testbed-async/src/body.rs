@@ -1,6 +1,6 @@
 //! Bodies of wasi:http 0.3: a stream of bytes and a future of trailers.
 
-use testbed_common::Reply;
+use testbed_common::{PIECE, Reply};
 use wasip3::http::types::{ErrorCode, Fields, Request, Response, Trailers};
 use wasip3::wit_bindgen::{FutureReader, FutureWriter, StreamReader, StreamResult, StreamWriter};
 use wasip3::{spawn_local, wit_future, wit_stream};
@@ -101,6 +101,18 @@ impl Output {
         }
         let left = self.stream.write_all(bytes).await;
         left.is_empty().then_some(left)
+    }
+
+    /// Passes everything on, and returns false if nobody takes it any more.
+    pub async fn copy(&mut self, input: &mut Input) -> bool {
+        let mut buffer = Vec::with_capacity(PIECE);
+        while input.read(&mut buffer).await {
+            match self.write(buffer).await {
+                Some(emptied) => buffer = emptied,
+                None => return false,
+            }
+        }
+        true
     }
 
     pub async fn finish(self, trailers: Option<Trailers>) {

@@ -100,12 +100,8 @@ fn echo(request: Request) -> Response {
 
     let mut input = Input::of(request);
     Output::respond(200, &headers, async move |mut output| {
-        let mut buffer = Vec::with_capacity(PIECE);
-        while input.read(&mut buffer).await {
-            match output.write(buffer).await {
-                Some(emptied) => buffer = emptied,
-                None => return,
-            }
+        if !output.copy(&mut input).await {
+            return;
         }
         match input.trailers().await {
             // The answer is cut off as the request was.

@@ -127,12 +127,8 @@ fn pass_on(response: Response) -> Response {
     let status = response.get_status_code();
     let mut input = Input::of_response(response);
     Output::respond(status, &headers, async move |mut output| {
-        let mut buffer = Vec::with_capacity(PIECE);
-        while input.read(&mut buffer).await {
-            match output.write(buffer).await {
-                Some(emptied) => buffer = emptied,
-                None => return,
-            }
+        if !output.copy(&mut input).await {
+            return;
         }
         match input.trailers().await {
             Ok(trailers) => output.finish(trailers).await,

@@ -4,7 +4,7 @@ use testbed_common::lifespan;
 
 use crate::{Testbed, sleep};
 
-wit_bindgen::generate!({ path: "../../wit", world: "sync-app" });
+wit_bindgen::generate!({ path: "../../wit/deps/wasmserve-lifespan", world: "hooks" });
 
 export!(Testbed);
 
