@@ -30,7 +30,7 @@ fn lane(runtime: &Runtime, guest: &str, options: &[&str]) -> Lane {
     let plan = plan::plan(&settings, &report).unwrap();
     let settings = Arc::new(settings);
     let row = &scoreboard::new(1).unwrap()[0];
-    let template = Template::new(settings.clone(), &plan, &artefact, row).unwrap();
+    let template = Template::new(settings.clone(), &plan, &artefact, row, None).unwrap();
     let lane = Lane::new(Shop {
         app: settings.app.as_str().into(),
         worker: 0,

@@ -109,7 +109,13 @@ fn map(limits: &GuestLimits, plan: &Plan, artefact: &File) -> Result<(Engine, Co
 }
 
 impl Template {
-    pub fn new(settings: Arc<Settings>, plan: &Plan, artefact: &File, row: &'static Row) -> Result<Self> {
+    pub fn new(
+        settings: Arc<Settings>,
+        plan: &Plan,
+        artefact: &File,
+        row: &'static Row,
+        reach: Option<Arc<Reach>>,
+    ) -> Result<Self> {
         let (engine, component) = map(&settings.guest, plan, artefact)?;
         let function = |interface: &str, name: &str| {
             let (_, instance) = component.get_export(None, interface)?;
@@ -128,12 +134,7 @@ impl Template {
         let pre = linker(&engine, plan.concurrent)?.instantiate_pre(&component)?;
         let large = artefact.metadata().is_ok_and(|metadata| metadata.len() >= LARGE);
         let log = Arc::new(Budget::new(settings.guest.log, row));
-        Ok(Self { engine, pre, is_async: plan.is_async, handle, lifespan, settings, log, reach: None, large })
-    }
-
-    /// With a way out for its instances.
-    pub fn reaching(self, reach: Option<Arc<Reach>>) -> Self {
-        Self { reach, ..self }
+        Ok(Self { engine, pre, is_async: plan.is_async, handle, lifespan, settings, log, reach, large })
     }
 
     pub fn engine(&self) -> &Engine {

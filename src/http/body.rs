@@ -7,7 +7,7 @@ use crate::lane::exchange::Exchange;
 use crate::lane::queue::Shop;
 use crate::scoreboard::{BUCKETS, Row};
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -75,8 +75,7 @@ fn bucket(micros: u64) -> usize {
 }
 
 enum Content {
-    Whole(Option<Bytes>),
-    Streaming(Begun<WasiBody>),
+    Whole { data: Option<Bytes>, trailers: Option<Box<HeaderMap>> },
     Limited(Box<Limited>),
 }
 
@@ -98,8 +97,8 @@ impl Limited {
             },
             ended => return ended,
         };
-        exchange.cut();
         let (app, worker, instance, option) = (&*self.app, self.worker, exchange.instance(), excess.option());
+        exchange.cut(option);
         tracing::error!(
             event = "response-cut",
             app,
@@ -114,13 +113,12 @@ impl Limited {
 
 impl Outgoing {
     pub fn whole(bytes: impl Into<Bytes>) -> Self {
-        let bytes = bytes.into();
-        Self {
-            content: Content::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())),
-            exchange: None,
-            entry: None,
-            in_flight: None,
-        }
+        Self::complete(bytes.into(), None)
+    }
+
+    fn complete(bytes: Bytes, trailers: Option<Box<HeaderMap>>) -> Self {
+        let data = Some(bytes).filter(|bytes| !bytes.is_empty());
+        Self { content: Content::Whole { data, trailers }, exchange: None, entry: None, in_flight: None }
     }
 
     /// For a HEAD request: nobody wants the content, and its sender may finish in peace.
@@ -128,7 +126,7 @@ impl Outgoing {
         if let Some(exchange) = self.exchange.take() {
             exchange.set_delivered();
         }
-        self.content = Content::Whole(None);
+        self.content = Content::Whole { data: None, trailers: None };
         self
     }
 
@@ -181,11 +179,8 @@ impl Outgoing {
             });
         }
         exchange.set_delivered();
-        if frames.iter().all(Frame::is_data) {
-            return Ok(Self::whole(concatenate(frames)));
-        }
-        let begun = Begun { frames, rest: None };
-        Ok(Self { content: Content::Streaming(begun), exchange: None, entry: None, in_flight: None })
+        let trailers = frames.pop_back_if(|frame| frame.is_trailers()).and_then(|frame| frame.into_trailers().ok());
+        Ok(Self::complete(concatenate(frames), trailers.map(Box::new)))
     }
 }
 
@@ -208,8 +203,10 @@ impl Body for Outgoing {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
         let frame = match &mut this.content {
-            Content::Whole(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
-            Content::Streaming(begun) => ready!(Pin::new(begun).poll_frame(cx)),
+            Content::Whole { data, trailers } => {
+                let data = data.take().map(Frame::data);
+                data.or_else(|| trailers.take().map(|trailers| Frame::trailers(*trailers))).map(Ok)
+            }
             Content::Limited(limited) => match &this.exchange {
                 Some(exchange) => ready!(limited.poll_frame(cx, exchange)),
                 // It has ended.
@@ -237,16 +234,22 @@ impl Body for Outgoing {
 
     fn is_end_stream(&self) -> bool {
         match &self.content {
-            Content::Whole(bytes) => bytes.is_none(),
+            Content::Whole { data, trailers } => data.is_none() && trailers.is_none(),
             // Only its end tells whether the instance lived to see it.
-            Content::Streaming(_) | Content::Limited(_) => false,
+            Content::Limited(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
-            Content::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
-            Content::Streaming(begun) => begun.size_hint(),
+            Content::Whole { data, trailers } => {
+                let length = data.as_ref().map_or(0, Bytes::len) as u64;
+                match trailers {
+                    None => SizeHint::with_exact(length),
+                    // With a length known in advance HTTP/1.1 would leave no place for trailers.
+                    Some(_) => SizeHint::default(),
+                }
+            }
             Content::Limited(limited) => limited.body.size_hint(),
         }
     }

@@ -126,12 +126,11 @@ impl Requests {
     fn poll(&mut self, cx: &mut Context<'_>, lane: &Lane, handle: &Arc<Handle>, stint: Option<u64>) {
         let fired = self.armed && self.timer.as_mut().is_some_and(|timer| timer.as_mut().poll(cx).is_ready());
         // A response that was cut off is late whatever its request's timer says.
-        let alarmed = handle.take_alarm();
-        if !(fired || alarmed || self.late || handle.is_recycled()) {
+        self.late |= handle.cut_by().is_some();
+        if !(fired || self.late || handle.is_recycled()) {
             return;
         }
         self.armed &= !fired;
-        self.late |= alarmed;
         let now = Instant::now();
         for exchange in self.overdue(handle, now) {
             self.late = true;
@@ -174,7 +173,10 @@ impl Requests {
     }
 
     fn kill(&self, handle: &Handle) {
-        let text = format!("a request took longer than {} s (--timeout-request)", self.limit.as_secs_f64());
+        let text = match handle.cut_by() {
+            Some(option) => format!("a response went beyond {option}"),
+            None => format!("a request took longer than {} s (--timeout-request)", self.limit.as_secs_f64()),
+        };
         handle.slice.kill(Why::Limit { phase: "request", text });
     }
 

@@ -217,11 +217,11 @@ impl Exchange {
         }
     }
 
-    /// The response takes too long and ends here.
-    pub fn cut(&self) {
+    /// The response goes beyond this option and ends here.
+    pub fn cut(&self, option: &'static str) {
         self.cut.store(true, Relaxed);
         if let Some(handle) = self.taker.get() {
-            handle.alarm();
+            handle.set_cut(option);
         }
     }
 

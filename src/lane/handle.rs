@@ -36,8 +36,8 @@ pub struct Handle {
     recycled: OnceLock<Reason>,
     /// It lives for one request.
     once: bool,
-    /// A request's time is up before its timer says so.
-    alarmed: AtomicBool,
+    /// The option that a response went beyond, and was cut off for.
+    cut_by: OnceLock<&'static str>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +92,7 @@ impl Handle {
             aged: AtomicBool::new(false),
             recycled: OnceLock::new(),
             once: shop.plan.fresh,
-            alarmed: AtomicBool::new(false),
+            cut_by: OnceLock::new(),
         }
     }
 
@@ -146,15 +146,14 @@ impl Handle {
         self.once
     }
 
-    /// Whoever looks after the actor has to look at its requests.
-    pub fn alarm(&self) {
-        self.alarmed.store(true, Relaxed);
+    /// One of its responses went beyond this option: whoever looks after the actor has to end it.
+    pub fn set_cut(&self, option: &'static str) {
+        let _ = self.cut_by.set(option);
         self.waker.wake();
     }
 
-    /// Whether that is so; asking clears it.
-    pub fn take_alarm(&self) -> bool {
-        self.alarmed.load(Relaxed) && self.alarmed.swap(false, Relaxed)
+    pub fn cut_by(&self) -> Option<&'static str> {
+        self.cut_by.get().copied()
     }
 
     pub fn set_aged(&self) {

@@ -13,10 +13,12 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 use wasmtime::Engine;
 
-/// How often the epoch advances while guests run, and how long one may compute on the loop in one go.
-pub const TICK: Duration = Duration::from_millis(1);
+/// How long a guest may compute on the loop in one go.
+pub const SLICE: Duration = Duration::from_millis(1);
+/// How often the epoch advances while guests run: by so much a guest may overdraw its slice.
+const TICK: Duration = Duration::from_micros(500);
 /// After this many ticks without a running guest the ticking stops: starting it again costs a system call.
-const LINGER: u32 = 50;
+const LINGER: u32 = 100;
 
 /// One actor's slice, shared by its guest's epoch callback, by whoever polls the actor and by whoever ends it.
 pub struct Slice {
@@ -115,7 +117,7 @@ impl Slice {
             return true;
         }
         let began = self.began.load(Relaxed);
-        let over = began != 0 && self.ticker.now().saturating_sub(began) >= TICK.as_micros() as u64;
+        let over = began != 0 && self.ticker.now().saturating_sub(began) >= SLICE.as_micros() as u64;
         if over {
             self.overran.store(true, Relaxed);
         }

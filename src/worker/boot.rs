@@ -41,13 +41,13 @@ pub fn boot(start: Start) -> Result<(), Failure> {
     if let Err(failure) = sandbox::give_up_rights(settings.sandbox, settings.identity, start.supervisor) {
         return unconfined(&channel, failure);
     }
-    let template = match Template::new(settings.clone(), &start.plan, &artefact, start.row) {
+    // It reads files of /etc: not as a privileged user, and while they can still be read.
+    let reach = Reach::new(&settings.grants, start.row, start.board)?;
+    let template = match Template::new(settings.clone(), &start.plan, &artefact, start.row, reach) {
         Ok(template) => template,
         Err(error) => return refuse(&channel, FromWorker::LoadFailed { message: shorten(&format!("{error:#}")) }),
     };
     drop(artefact);
-    // It reads files of /etc: not as a privileged user, and while they can still be read.
-    let template = template.reaching(Reach::new(&settings.grants, start.row, start.board)?);
     let role = Role::Worker { dirs: &settings.dirs, connects: settings.grants.any() };
     let confined =
         sandbox::close_files(settings.sandbox, &role).and_then(|()| sandbox::close_calls(settings.sandbox, &role));

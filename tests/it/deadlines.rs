@@ -91,7 +91,9 @@ fn a_body_that_makes_no_progress_is_cut_off() {
         assert!(!is_complete(connection), "{guest}");
         let record = server.wait_for("the record", |r| r.is_event("response-cut"));
         assert_eq!(record.text("option"), "--timeout-response-progress");
-        assert_eq!(death(&server).text("kind"), "request-limit", "{guest}");
+        let death = death(&server);
+        assert_eq!(death.text("kind"), "request-limit", "{guest}");
+        assert!(death.text("message").contains("--timeout-response-progress"), "{guest}: {}", death.text("message"));
         assert_eq!(server.get("/count").text(), "1");
     }
 }
