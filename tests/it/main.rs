@@ -23,6 +23,7 @@ mod inspect;
 mod instance_deaths;
 mod instances;
 mod isolation;
+mod languages;
 mod lifespan;
 mod loading;
 mod log_files;

@@ -99,7 +99,7 @@ fn choose(path: &str, query: &Query) -> Result<Route, Reply> {
         }
         "/spin" => faults::spin(),
         "/trap" => faults::trap(),
-        "/panic" => panic!("testbed panic"),
+        "/panic" | "/throw" => panic!("testbed panic"),
         "/error" => return Ok(Route::Error),
         "/none" => return Ok(Route::None),
         "/recurse" => Reply::text(faults::recurse().to_string()),

@@ -7,7 +7,7 @@ use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -205,13 +205,22 @@ impl Wasmserve {
 
     /// Runs a command that ends by itself.
     #[track_caller]
-    pub fn run(mut self) -> Finished {
+    pub fn run(self) -> Finished {
+        self.run_to(|child| eventually("the command ends", || child.try_wait().unwrap()))
+    }
+
+    /// Runs a command that may take longer than anything else, and has a limit of its own.
+    pub fn run_with_all_patience(self) -> Finished {
+        self.run_to(|child| child.wait().unwrap())
+    }
+
+    fn run_to(mut self, end: impl FnOnce(&mut Child) -> ExitStatus) -> Finished {
         self.command.args(&self.args).stdout(Stdio::piped()).stderr(Stdio::piped());
         let (finished, took) = timed(|| {
             let mut child = self.command.spawn().expect("the executable starts");
             let stdout = read_in_thread(child.stdout.take().unwrap());
             let stderr = read_in_thread(child.stderr.take().unwrap());
-            let code = eventually("the command ends", || child.try_wait().unwrap()).code();
+            let code = end(&mut child).code();
             // Whoever still holds a pipe has outlived the command.
             let read = |pipe: mpsc::Receiver<String>| pipe.recv_timeout(PATIENCE).expect("no process is left behind");
             (code, read(stdout), read(stderr))
