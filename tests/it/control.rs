@@ -161,7 +161,7 @@ fn status_tells_programs_the_same_as_json() {
 #[test]
 fn status_shows_what_is_in_flight() {
     for guest in TESTBEDS {
-        let server = Server::start(guest, &[]);
+        let server = Server::start(guest, &["--instances", "1"]);
         let _held = server.occupy("/stream?chunks=2&bytes=1&ms=3600000");
         let counters = server.status()["slots"][0]["counters"].clone();
         assert_eq!((&counters["in_flight"], &counters["queued"]), (&json!(1), &json!(0)), "{guest}: {counters}");
