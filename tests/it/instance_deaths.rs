@@ -53,7 +53,7 @@ fn a_death_report_tells_how_many_requests_were_in_flight() {
 #[test]
 fn a_death_report_has_the_backtrace_if_no_request_was_told() {
     for guest in TESTBEDS {
-        let mut server = Server::start(guest, &["--env", "TESTBED_SHUTDOWN=trap"]);
+        let mut server = Server::start(guest, &["--instances", "1", "--env", "TESTBED_SHUTDOWN=trap"]);
         server.get("/hello");
         server.stop();
         let record = death(&server);
