@@ -4,6 +4,7 @@
 use std::fs::{self, Permissions};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use nix::sys::signal::Signal::{SIGHUP, SIGKILL, SIGTERM, SIGUSR2};
@@ -285,7 +286,11 @@ fn a_control_socket_with_a_name_of_its_own_is_the_newest_ones() {
     assert_eq!(ask_status(&path)["pid"], new.0.pid);
     new.0.signal(SIGTERM);
     new.ended();
-    eventually("the old one has it again", || (path.exists() && ask_status(&path)["pid"] == old).then_some(()));
+    eventually("the old one has it again", || {
+        // The file may be there before anybody listens.
+        UnixStream::connect(&path).ok()?;
+        (ask_status(&path)["pid"] == old).then_some(())
+    });
 
     let new = upgrade(&server, server.supervisor());
     server.signal(SIGTERM);
