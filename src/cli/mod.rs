@@ -52,6 +52,8 @@ pub enum Command {
         #[command(flatten)]
         serve: ServeArgs,
     },
+    /// Make a component from a core module, as compilers for WASI 0.1 write it
+    Componentize(ComponentizeArgs),
     /// Show what a running server does
     Status {
         #[command(flatten)]
@@ -98,6 +100,24 @@ pub enum Command {
         /// Folder to write to; it is made if need be
         folder: PathBuf,
     },
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ComponentizeArgs {
+    /// The core module
+    pub module: PathBuf,
+
+    /// File to write [default: the module's path, ending in .component.wasm]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// WIT folder with the app's world, for a module that does not carry its world inside
+    #[arg(long, value_name = "DIR")]
+    pub wit: Option<PathBuf>,
+
+    /// The world in that folder, if there are several
+    #[arg(long, value_name = "WORLD", requires = "wit")]
+    pub world: Option<String>,
 }
 
 /// Which running server a command is for.

@@ -85,7 +85,7 @@ pub fn json(report: &Report, name: &str, size: u64) -> Value {
     })
 }
 
-fn handler(report: &Report) -> String {
+pub(super) fn handler(report: &Report) -> String {
     let meaning = match report.handler.kind {
         HandlerKind::Sync => "sync: one request at a time",
         HandlerKind::Async => "async: many requests at a time",
@@ -93,7 +93,7 @@ fn handler(report: &Report) -> String {
     format!("{} ({meaning})", report.handler.interface)
 }
 
-fn lifespan(report: &Report) -> String {
+pub(super) fn lifespan(report: &Report) -> String {
     let unserved = || other_exports(report).find(|name| name.starts_with("wasmserve:lifespan/"));
     match (report.lifespan, unserved()) {
         (Some(Lifespan::Sync), _) => "sync: startup and shutdown are called".to_string(),
@@ -207,7 +207,7 @@ fn plural(count: usize, what: &str) -> String {
 }
 
 /// Three digits and a unit are all that one wants to know about a size.
-fn human(bytes: u64) -> String {
+pub(super) fn human(bytes: u64) -> String {
     const UNITS: [&str; 3] = ["KB", "MB", "GB"];
     if bytes < 1000 {
         return format!("{bytes} B");

@@ -1,7 +1,9 @@
 //! What the command line can do.
 
 mod check;
+mod componentize;
 mod control;
+mod files;
 mod generate;
 pub mod inspect;
 mod roles;
@@ -19,6 +21,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         (Some(Command::Demo(args)), _) => serve::demo(&args),
         (Some(Command::Inspect { component, json }), _) => inspect::run(&component, json),
         (Some(Command::Check { component, serve }), _) => check::check(Source::File(component), &serve),
+        (Some(Command::Componentize(args)), _) => componentize::run(&args),
         (Some(Command::Status { server, json, watch }), _) => status::run(&server, json, watch),
         (Some(Command::Reload { server }), _) => control::tell(&server, Order::Reload),
         (Some(Command::Rollback { server }), _) => control::tell(&server, Order::Rollback),

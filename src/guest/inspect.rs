@@ -154,6 +154,11 @@ fn check_header(bytes: &[u8]) -> Result<(), InspectError> {
     }
 }
 
+/// Whether it is a core module, and not a component.
+pub fn is_core_module(bytes: &[u8]) -> bool {
+    bytes.starts_with(MAGIC) && bytes.get(4..8) == Some(CORE_MODULE)
+}
+
 /// Also a file that ends within the magic number, so that it is called truncated.
 fn looks_binary(bytes: &[u8]) -> bool {
     bytes.starts_with(MAGIC) || (!bytes.is_empty() && MAGIC.starts_with(bytes))
@@ -200,20 +205,16 @@ fn not_wasm(bytes: &[u8]) -> InspectError {
     InspectError::NotWasm { what, hint: hint.to_string() }
 }
 
-/// Reads as far as the module can be read: what it is has been decided already.
 fn core_module(bytes: &[u8]) -> InspectError {
-    let (mut preview1, mut typed) = (false, false);
-    for payload in Parser::new(0).parse_all(bytes).map_while(Result::ok) {
-        match payload {
-            Payload::ImportSection(section) => {
-                let mut imports = section.into_imports().map_while(Result::ok);
-                preview1 |= imports.any(|import| import.module == "wasi_snapshot_preview1");
-            }
-            Payload::CustomSection(section) => typed |= section.name().starts_with("component-type"),
-            _ => {}
-        }
-    }
-    InspectError::CoreModule { preview1, typed }
+    InspectError::CoreModule { typed: carries_component_type(bytes) }
+}
+
+/// Whether a core module carries its world, as a bindings generator puts it there. Reads as far as it can be read.
+pub fn carries_component_type(module: &[u8]) -> bool {
+    let mut payloads = Parser::new(0).parse_all(module).map_while(Result::ok);
+    payloads.any(
+        |payload| matches!(payload, Payload::CustomSection(section) if section.name().starts_with("component-type")),
+    )
 }
 
 fn handler(exports: &[(&str, ComponentExternalKind)]) -> Result<Handler, InspectError> {

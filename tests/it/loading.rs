@@ -71,7 +71,7 @@ fn a_file_that_is_not_wasm() {
 #[test]
 fn a_core_module_is_told_apart_and_the_tool_that_helps_is_named() {
     let module = wat::parse_str("(module (func (export \"run\")))").unwrap();
-    assert_tells(&refusal_of("app.wasm", module), &["core WebAssembly module", "wasm-tools component new"]);
+    assert_tells(&refusal_of("app.wasm", module), &["core WebAssembly module", "wasmserve componentize"]);
 }
 
 #[test]

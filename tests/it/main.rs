@@ -7,6 +7,7 @@ mod cache;
 mod capabilities;
 mod cli;
 mod clients_leaving;
+mod componentize;
 mod control;
 mod deadlines;
 mod demo;

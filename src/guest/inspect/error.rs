@@ -18,10 +18,8 @@ pub enum InspectError {
     #[error("not WebAssembly but {what}; {hint}")]
     NotWasm { what: String, hint: String },
 
-    #[error("{}", core_module(*.preview1, *.typed))]
+    #[error("{}", core_module(*.typed))]
     CoreModule {
-        /// It imports `wasi_snapshot_preview1`.
-        preview1: bool,
         /// It carries a component type, as a bindings generator puts it there.
         typed: bool,
     },
@@ -99,18 +97,12 @@ fn place(line: usize, column: usize) -> String {
     if line == 0 { String::new() } else { format!(", at line {line}, column {column}") }
 }
 
-fn core_module(preview1: bool, typed: bool) -> String {
-    let mut text = String::from("a core WebAssembly module, not a component; turn it into one with `wasm-tools ");
-    if !typed {
-        text.push_str("component embed` (its world is not inside) and then `wasm-tools ");
-    }
-    text.push_str(if preview1 {
-        "component new --adapt wasi_snapshot_preview1.reactor.wasm` (the adapter comes with each release of wasmtime)"
-    } else {
-        "component new`"
-    });
-    text.push_str(", or build it for your language's own component target, such as --target wasm32-wasip2 in Rust");
-    text
+fn core_module(typed: bool) -> String {
+    let options = if typed { "" } else { " --wit DIR --world WORLD" };
+    format!(
+        "a core WebAssembly module, not a component; turn it into one with `wasmserve componentize FILE{options}`, or build \
+         it for your language's own component target, such as --target wasm32-wasip2 in Rust"
+    )
 }
 
 fn no_handler(exports: &[String]) -> String {

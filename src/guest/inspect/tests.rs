@@ -172,105 +172,11 @@ fn a_file_that_is_not_wasm_is_told_what_it_is() {
 #[test]
 fn a_core_module_is_told_how_to_become_a_component() {
     let plain = error(b"(module (func (export \"handle\")))").to_string();
-    says(&plain, &["core WebAssembly module", "`wasm-tools component embed`", "component new`", "wasm32-wasip2"]);
-    let preview1 = br#"(module (import "wasi_snapshot_preview1" "fd_write" (func)) (@custom "component-type:x" ""))"#;
-    let preview1 = error(preview1);
-    assert_eq!(preview1, InspectError::CoreModule { preview1: true, typed: true });
-    says(&preview1.to_string(), &["--adapt wasi_snapshot_preview1.reactor.wasm`"]);
-}
-
-#[test]
-fn text_that_does_not_parse_gets_line_and_column() {
-    let message = error(b"(component\n  (exprot \"a\"))").to_string();
-    says(&message, &["does not parse", "at line 2, column 4"]);
-    let far_right = format!("(component {} (oops))", " ".repeat(600));
-    says(&error(far_right.as_bytes()).to_string(), &["at line 1, column 6"]);
-}
-
-#[test]
-fn text_may_begin_with_comments() {
-    let text = format!(";; one\n (; two (; nested ;) ;)\n(component (instance $i) {SYNC})");
-    assert!(to_binary(text.into_bytes()).and_then(|binary| inspect(&binary)).is_ok());
-    assert!(!looks_like_wat(";; only a comment"));
-    assert!(!looks_like_wat("(; never closed ("));
-    assert!(!looks_like_wat("import x (y)"));
-}
-
-#[test]
-fn a_truncated_component_says_where_it_stops() {
-    let whole = component(NESTED, &[SYNC]);
-    let cut = &whole[..whole.len() - 5];
-    says(&error(cut).to_string(), &["truncated", &format!("the file ends at byte {}", cut.len()), "copy it again"]);
-    for size in 1..8 {
-        assert!(matches!(error(&whole[..size]), InspectError::Truncated { .. }), "{size} bytes");
-    }
-}
-
-#[test]
-fn a_corrupted_component_says_where() {
-    let mut bytes = component("", &[SYNC]);
-    bytes[8] = 0x7e;
-    let message = error(&bytes).to_string();
-    says(&message, &["corrupted at byte ", "rebuild it, or copy it again"]);
-    let whole = component("", &[SYNC]);
-    let appended = [&whole[..], b"\xffgarbage"].concat();
-    says(&error(&appended).to_string(), &[&format!("corrupted at byte {}", whole.len())]);
-    let mut other_version = component("", &[SYNC]);
-    other_version[4] = 0x0e;
-    says(&error(&other_version).to_string(), &["corrupted at byte 4"]);
-}
-
-/// Two modules, one of them deeper, with what `sizes`, `producers` and `serves_once` look for.
-const NESTED: &str = r#"
-    (core module (memory 1) (data (i32.const 0) "hello") (func (export "run") nop)
-        (@producers (language "Rust" "") (processed-by "rustc" "1.95.0")))
-    (component
-        (core module (func (export "cabi_post_wasi:http/incoming-handler@0.2.10#handle") (param i32)))
-        (@producers (processed-by "rustc" "1.95.0") (processed-by "ComponentizeJS" "0.23.0")))"#;
-
-#[test]
-fn sizes_and_producers_cover_nested_parts() {
-    let report = report(NESTED, &[SYNC]);
-    assert_eq!(
-        report.producers,
-        ["language: Rust", "processed-by: rustc 1.95.0", "processed-by: ComponentizeJS 0.23.0"]
+    says(
+        &plain,
+        &["core WebAssembly module", "`wasmserve componentize FILE --wit DIR --world WORLD`", "wasm32-wasip2"],
     );
-    assert_eq!(report.sizes.modules, 2);
-    assert_eq!(report.sizes.total, component(NESTED, &[SYNC]).len());
-    assert!(report.sizes.data >= 5 && report.sizes.code > 0 && report.sizes.custom > 20, "{:?}", report.sizes);
-}
-
-#[test]
-fn only_componentize_js_without_post_return_serves_once() {
-    let without = NESTED.replace("incoming-handler@0.2.10#handle", "incoming-handler@0.2.10#other");
-    let other_tool = without.replace("ComponentizeJS", "wit-component");
-    assert_eq!(report(NESTED, &[SYNC]).serves_once, None);
-    assert_eq!(report(&other_tool, &[SYNC]).serves_once, None);
-    let reason = report(&without, &[SYNC]).serves_once.unwrap();
-    says(&reason, &["ComponentizeJS", "cabi_post_"]);
-}
-
-#[test]
-fn a_report_survives_json() {
-    let report = report(NESTED, &[SYNC]);
-    let json = serde_json::to_string(&report).unwrap();
-    says(&json, &[r#""handler":{"kind":"sync","#, r#""serves-once":null"#]);
-    assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report);
-}
-
-#[test]
-fn damaged_bytes_are_refused_without_a_panic() {
-    let imports = format!(r#"(import "wasi:http/types@0.2.3" (instance (export "f" (func)))) {NESTED}"#);
-    let whole = component(&imports, &[SYNC, ASYNC]);
-    for size in 0..whole.len() {
-        let _ =
-            to_binary(whole[..size].to_vec()).and_then(|binary| inspect(&binary)).map_err(|error| error.to_string());
-    }
-    for at in 0..whole.len() {
-        for flip in [0x01, 0x10, 0x7f, 0x80, 0xff] {
-            let mut bytes = whole.clone();
-            bytes[at] ^= flip;
-            let _ = to_binary(bytes).and_then(|binary| inspect(&binary)).map_err(|error| error.to_string());
-        }
-    }
+    let typed = error(br#"(module (@custom "component-type:x" ""))"#);
+    assert_eq!(typed, InspectError::CoreModule { typed: true });
+    says(&typed.to_string(), &["`wasmserve componentize FILE`"]);
 }
