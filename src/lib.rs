@@ -17,6 +17,7 @@ pub mod http;
 pub mod lane;
 pub mod log;
 pub mod message;
+pub mod project;
 pub mod sandbox;
 pub mod scoreboard;
 pub mod status;

@@ -35,6 +35,19 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Make a project to begin with
+    New(NewArgs),
+    /// Build a project, serve it, and build it again after each change
+    Dev(DevArgs),
+    /// The server of `dev`, which gets its options
+    #[command(hide = true)]
+    DevServe(DevArgs),
+    /// Write the WIT files that an app is built against
+    Wit {
+        /// Folder to write to
+        #[arg(value_name = "DIR", default_value = "wit")]
+        folder: PathBuf,
+    },
     /// Serve a built-in component that shows its workers at work
     Demo(ServeArgs),
     /// Show what a component exports, imports and how it would be served
@@ -100,6 +113,35 @@ pub enum Command {
         /// Folder to write to; it is made if need be
         folder: PathBuf,
     },
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct NewArgs {
+    /// Folder to make; its last part is the project's name
+    #[arg(required_unless_present = "list")]
+    pub name: Option<PathBuf>,
+
+    /// Language of the project
+    #[arg(short, long, value_name = "LANG", required_unless_present = "list")]
+    pub lang: Option<String>,
+
+    /// For WASI 0.3, whose handlers are async, instead of 0.2
+    #[arg(long = "async")]
+    pub is_async: bool,
+
+    /// Show which languages there are and the tools that each needs
+    #[arg(long, exclusive = true)]
+    pub list: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct DevArgs {
+    /// The project: a folder with a wasmserve.toml
+    #[arg(value_name = "PROJECT", default_value = ".")]
+    pub project: PathBuf,
+
+    #[command(flatten)]
+    pub serve: ServeArgs,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -3,12 +3,15 @@
 mod check;
 mod componentize;
 mod control;
+mod dev;
 mod files;
 mod generate;
 pub mod inspect;
+mod new;
 mod roles;
 mod serve;
 mod status;
+mod wit;
 
 use crate::cli::{Cli, Command};
 use crate::config::Source;
@@ -21,6 +24,10 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         (Some(Command::Demo(args)), _) => serve::demo(&args),
         (Some(Command::Inspect { component, json }), _) => inspect::run(&component, json),
         (Some(Command::Check { component, serve }), _) => check::check(Source::File(component), &serve),
+        (Some(Command::New(args)), _) => new::run(&args),
+        (Some(Command::Dev(args)), _) => dev::run(&args),
+        (Some(Command::DevServe(args)), _) => dev::serve(&args),
+        (Some(Command::Wit { folder }), _) => wit::run(&folder),
         (Some(Command::Componentize(args)), _) => componentize::run(&args),
         (Some(Command::Status { server, json, watch }), _) => status::run(&server, json, watch),
         (Some(Command::Reload { server }), _) => control::tell(&server, Order::Reload),
