@@ -121,7 +121,7 @@ pub struct NewArgs {
     #[arg(required_unless_present = "list")]
     pub name: Option<PathBuf>,
 
-    /// Language of the project
+    /// Language of the project; --list shows which there are
     #[arg(short, long, value_name = "LANG", required_unless_present = "list")]
     pub lang: Option<String>,
 
