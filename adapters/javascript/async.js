@@ -1,0 +1,93 @@
+// Serves `export default { fetch }` as wasi:http/handler 0.3, with the fetch classes of quickjs/.
+
+import { getEnvironment } from "wasi:cli/environment@0.3.0";
+import { Fields, Request as WasiRequest, Response as WasiResponse } from "wasi:http/types@0.3.0";
+import { describe, text } from "./errors.js";
+import { headersOf, headersToSend, methodName, trailersOf, urlOf } from "./http.js";
+
+let environment;
+// Not before a request or startup: what runs earlier does so while the component is built.
+const env = () => (environment ??= Object.fromEntries(getEnvironment()));
+
+export const handlerOf = (app) => ({
+  async handle(incoming) {
+    let response;
+    try {
+      response = await app.fetch(requestOf(incoming), env());
+      if (!(response instanceof Response)) throw new TypeError(`fetch gave ${text(response)} instead of a Response`);
+      return outgoing(response);
+    } catch (error) {
+      console.error(describe(error));
+      return outgoing(new Response("Internal Server Error\n", { status: 500, headers: { "content-type": "text/plain" } }));
+    }
+  },
+});
+
+export const lifespanAsyncOf = (app) => ({
+  startup: () => hook(app, "startup"),
+  shutdown: () => hook(app, "shutdown"),
+});
+
+// WASI wants what went wrong as a string.
+async function hook(app, name) {
+  try {
+    await app[name]?.(env());
+  } catch (error) {
+    console.error(describe(error));
+    if (name === "startup") throw text(error);
+  }
+}
+
+function requestOf(incoming) {
+  const method = methodName(incoming.getMethod());
+  const url = urlOf(incoming.getScheme(), incoming.getAuthority(), incoming.getPathWithQuery());
+  const headers = headersOf(incoming.getHeaders().copyAll());
+  const [body, trailers] = WasiRequest.consumeBody(incoming, Promise.resolve({ tag: "ok", val: undefined }));
+  trailers.drop();
+  if (method !== "GET" && method !== "HEAD") return new Request(url, { method, headers, body });
+  body.drop();
+  return new Request(url, { method, headers });
+}
+
+function outgoing(response) {
+  const content = response.takeContent();
+  const whole = content instanceof Uint8Array;
+  if (whole) response.headers.set("content-length", content.length);
+  const headers = Fields.fromList(headersToSend(response));
+  let body = whole ? [content] : null;
+  let end;
+  if (content !== null && !whole) {
+    end = new Promise((ended) => (body = chunks(content, ended)));
+  }
+  const trailers = Promise.resolve(end).then((error) => (error ? failed(error) : trailersAfter(response)));
+  const [answer, sent] = WasiResponse.new(headers, body, trailers);
+  sent.drop();
+  answer.setStatusCode(response.status);
+  return answer;
+}
+
+async function* chunks(content, ended) {
+  try {
+    for await (const chunk of content) {
+      if (!ArrayBuffer.isView(chunk)) throw new TypeError(`a body is made of Uint8Array, not of ${text(chunk)}`);
+      yield chunk;
+    }
+    ended();
+  } catch (error) {
+    console.error(describe(error));
+    ended(error);
+  }
+}
+
+// Instead of trailers, an error: the server cuts the response off.
+const failed = (error) => ({ tag: "err", val: { tag: "internal-error", val: text(error) } });
+
+async function trailersAfter(response) {
+  try {
+    const trailers = await trailersOf(response);
+    return { tag: "ok", val: trailers && Fields.fromList(trailers) };
+  } catch (error) {
+    console.error(describe(error));
+    return failed(error);
+  }
+}

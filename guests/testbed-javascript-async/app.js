@@ -1,0 +1,1 @@
+../testbed-javascript-sync/app.js
