@@ -11,14 +11,15 @@ const env = () => (environment ??= Object.fromEntries(getEnvironment()));
 
 export const handlerOf = (app) => ({
   async handle(incoming) {
-    let response;
+    const body = new IncomingBody();
     try {
-      response = await app.fetch(requestOf(incoming), env());
+      const response = await app.fetch(requestOf(incoming, body), env());
       if (!(response instanceof Response)) throw new TypeError(`fetch gave ${text(response)} instead of a Response`);
-      return outgoing(response);
+      return outgoing(response, body);
     } catch (error) {
       console.error(describe(error));
-      return outgoing(new Response("Internal Server Error\n", { status: 500, headers: { "content-type": "text/plain" } }));
+      const headers = { "content-type": "text/plain" };
+      return outgoing(new Response("Internal Server Error\n", { status: 500, headers }), body);
     }
   },
 });
@@ -38,18 +39,48 @@ async function hook(app, name) {
   }
 }
 
-function requestOf(incoming) {
+function requestOf(incoming, body) {
   const method = methodName(incoming.getMethod());
   const url = urlOf(incoming.getScheme(), incoming.getAuthority(), incoming.getPathWithQuery());
   const headers = headersOf(incoming.getHeaders().copyAll());
-  const [body, trailers] = WasiRequest.consumeBody(incoming, Promise.resolve({ tag: "ok", val: undefined }));
-  trailers.drop();
-  if (method !== "GET" && method !== "HEAD") return new Request(url, { method, headers, body });
-  body.drop();
+  body.take(incoming);
+  if (method !== "GET" && method !== "HEAD") return new Request(url, { method, headers, body: body.stream() });
+  body.close();
   return new Request(url, { method, headers });
 }
 
-function outgoing(response) {
+// The request's body, read only when and as far as the app asks for it.
+class IncomingBody {
+  take(incoming) {
+    const [body, trailers] = WasiRequest.consumeBody(incoming, Promise.resolve({ tag: "ok", val: undefined }));
+    trailers.drop();
+    this.body = body;
+  }
+
+  stream() {
+    return new ReadableStream({ pull: (controller) => this.pull(controller), cancel: () => this.close() });
+  }
+
+  async pull(controller) {
+    if (!this.body) throw new TypeError("the request has ended: its body can no longer be read");
+    const reading = this.body.next();
+    this.reading = reading;
+    const { done, value } = await reading;
+    this.reading = undefined;
+    if (!done) return controller.enqueue(value);
+    this.body = undefined; // it has dropped itself
+    controller.close();
+  }
+
+  // Left to the collector, an unread body would keep the connection waiting.
+  close() {
+    if (this.reading) return;
+    this.body?.drop();
+    this.body = undefined;
+  }
+}
+
+function outgoing(response, incoming) {
   const content = response.takeContent();
   const whole = content instanceof Uint8Array;
   if (whole) response.headers.set("content-length", content.length);
@@ -59,7 +90,10 @@ function outgoing(response) {
   if (content !== null && !whole) {
     end = new Promise((ended) => (body = chunks(content, ended)));
   }
-  const trailers = Promise.resolve(end).then((error) => (error ? failed(error) : trailersAfter(response)));
+  const trailers = Promise.resolve(end).then((error) => {
+    incoming.close();
+    return error ? failed(error) : trailersAfter(response);
+  });
   const [answer, sent] = WasiResponse.new(headers, body, trailers);
   sent.drop();
   answer.setStatusCode(response.status);
@@ -72,10 +106,11 @@ async function* chunks(content, ended) {
       if (!ArrayBuffer.isView(chunk)) throw new TypeError(`a body is made of Uint8Array, not of ${text(chunk)}`);
       yield chunk;
     }
-    ended();
   } catch (error) {
     console.error(describe(error));
     ended(error);
+  } finally {
+    ended(); // also if the client has gone, which ends the generator early
   }
 }
 
