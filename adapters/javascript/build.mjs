@@ -4,12 +4,14 @@
 // componentize-qjs (0.3, QuickJS) makes a component of that.
 
 import { spawnSync } from "node:child_process";
-import { appendFileSync, cpSync, existsSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { delimiter, dirname, join, relative, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
+import { dirname, join, relative, resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
+
+import { located } from "./errors.js";
 
 const adapter = dirname(realpathSync(fileURLToPath(import.meta.url)));
 const project = process.cwd();
@@ -27,15 +29,8 @@ try {
   }
   if (!existsSync("node_modules")) throw new Problem("there is no folder node_modules here: run `npm install` first");
   const bundle = await bundled(positionals[0], values.sync ? "sync" : "async");
-  if (values.sync) {
-    run("componentize-js", [bundle, "--wit", "wit", "--world-name", "sync-app-with-lifespan", "-o", resolve(values.output)]);
-  } else {
-    // QuickJS cannot import wasi:http/client, as the world of the package does: it gets one of its own.
-    cpSync("wit", join(work, "wit"), { recursive: true, dereference: true });
-    cpSync(join(adapter, "quickjs/world.wit"), join(work, "wit/quickjs.wit"));
-    const options = ["--wit", join(work, "wit"), "--world", "quickjs", "--module-root", work, "--opt-size"];
-    run("componentize-qjs", [...options, "--js", bundle, "--output", resolve(values.output)]);
-  }
+  await (values.sync ? starlingMonkey : quickJs)(bundle, resolve(values.output));
+  console.log(`made ${values.output}`);
 } catch (error) {
   if (!(error instanceof Problem)) throw error;
   if (error.message) console.error(error.message);
@@ -49,7 +44,7 @@ async function bundled(app, generation) {
   const names = { sync: ["incomingHandler", "lifespan"], async: ["handler", "lifespanAsync"] }[generation];
   const entry = [
     // First, so that an app finds the classes of the fetch convention where the engine lacks them.
-    generation === "async" ? `import ${JSON.stringify(join(adapter, "quickjs/globals.js"))};` : "",
+    `import ${JSON.stringify(join(adapter, generation === "sync" ? "starlingmonkey.js" : "quickjs/globals.js"))};`,
     `import app from ${JSON.stringify(resolve(app))};`,
     `import { ${names.map((name) => `${name}Of`).join(", ")} } from ${JSON.stringify(join(adapter, `${generation}.js`))};`,
     ...names.map((name) => `export const ${name} = ${name}Of(app);`),
@@ -72,15 +67,40 @@ async function bundled(app, generation) {
   });
   const [map, code] = ["map", "js"].map((ending) => outputFiles.find(({ path }) => path.endsWith(ending)).text);
   const { sources, mappings } = JSON.parse(map);
-  const named = sources.map((source) => relative(project, resolve(work, source)));
-  writeFileSync(file, code);
-  appendFileSync(file, `\nglobalThis.wasmserveSourceMap = ${JSON.stringify({ sources: named, mappings })};\n`);
+  // For exceptions, here while the component is made and in the component itself.
+  globalThis.wasmserveSourceMap = { sources: sources.map((source) => relative(project, resolve(work, source))), mappings };
+  writeFileSync(file, `${code}\nglobalThis.wasmserveSourceMap = ${JSON.stringify(globalThis.wasmserveSourceMap)};\n`);
   return file;
 }
 
-function run(command, args) {
-  const env = { ...process.env, PATH: join(project, "node_modules/.bin") + delimiter + process.env.PATH };
-  const { status, error } = spawnSync(command, args, { stdio: "inherit", env });
-  if (error) throw new Problem(`${command} could not be started (${error.message}): run \`npm install\``);
-  if (status !== 0) throw new Problem(`${command} failed`);
+async function starlingMonkey(bundle, output) {
+  const tool = join(project, "node_modules/@bytecodealliance/componentize-js");
+  const [{ componentize }, { splicer }] = await Promise.all(
+    ["src/componentize.js", "lib/spidermonkey-embedding-splicer.js"].map((file) => import(pathToFileURL(join(tool, file)))),
+  );
+  // What write copies into the component's memory is freed only when the request has ended: a large response would
+  // need as much memory as it is long. Here each copy is freed once it is written.
+  const { spliceBindings } = splicer;
+  splicer.spliceBindings = (...args) => {
+    const spliced = spliceBindings(...args);
+    const write = /ret = \$import_wasi_io_streams_\w+\$outputStream\$method\$write\(handle\d+, (ptr\d+), (len\d+)\);/;
+    if (!write.test(spliced.jsBindings)) throw new Problem("this componentize-js is not the one that adapter/build.mjs knows: install 0.23.0");
+    return { ...spliced, jsBindings: spliced.jsBindings.replace(write, "$&\nif ($2 !== 0) $$dealloc($1, $2, 1);") };
+  };
+  const options = { sourcePath: bundle, witPath: resolve("wit"), worldName: "sync-app-with-lifespan" };
+  const { component } = await componentize(options).catch((error) => {
+    throw new Problem(`componentize-js failed: ${located(error.message)}`);
+  });
+  writeFileSync(output, component);
+}
+
+function quickJs(bundle, output) {
+  // QuickJS cannot import wasi:http/client, as the world of the package does: it gets one of its own.
+  cpSync("wit", join(work, "wit"), { recursive: true, dereference: true });
+  cpSync(join(adapter, "quickjs/world.wit"), join(work, "wit/quickjs.wit"));
+  const options = ["--wit", join(work, "wit"), "--world", "quickjs", "--module-root", work, "--opt-size"];
+  const tool = join(project, "node_modules/componentize-qjs/cli.mjs");
+  const args = [tool, ...options, "--js", bundle, "--output", output];
+  const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
+  if (status !== 0) throw new Problem(`componentize-qjs failed: ${located(stderr)}`);
 }

@@ -26,9 +26,11 @@ export function text(value) {
   }
 }
 
+// The text with the author's files and lines instead of those of the bundle.
+export const located = (text) => text.replace(BUNDLE_FRAME, (_, line, column) => original(Number(line), Number(column)));
+
 function frames(stack) {
-  return stack
-    .replace(BUNDLE_FRAME, (_, line, column) => original(Number(line), Number(column)))
+  return located(stack)
     .split("\n")
     .filter((line) => line.trim() !== "" && !line.includes("/sources/initializer.js:")) // bindings
     .map((line) => line.replace(/^([^@\s]*)@(.*)$/, (_, name, at) => (name ? `    at ${name} (${at})` : `    at ${at}`)))
