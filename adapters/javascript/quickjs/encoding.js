@@ -38,12 +38,12 @@ export class TextEncoder {
   }
 }
 
-// For each kind of first byte: how many bytes follow, and the least code that needs so many.
+// For each kind of first byte: how many bytes follow, the bits that it has, and the second byte's least and greatest.
 function kind(byte) {
-  if (byte >= 0xc2 && byte <= 0xdf) return [1, 0x80, byte & 31];
-  if (byte >= 0xe0 && byte <= 0xef) return [2, 0x800, byte & 15];
-  if (byte >= 0xf0 && byte <= 0xf4) return [3, 0x10000, byte & 7];
-  return [0, 0, 0xfffd];
+  if (byte >= 0xc2 && byte <= 0xdf) return [1, byte & 31, 0x80, 0xbf];
+  if (byte >= 0xe0 && byte <= 0xef) return [2, byte & 15, byte === 0xe0 ? 0xa0 : 0x80, byte === 0xed ? 0x9f : 0xbf];
+  if (byte >= 0xf0 && byte <= 0xf4) return [3, byte & 7, byte === 0xf0 ? 0x90 : 0x80, byte === 0xf4 ? 0x8f : 0xbf];
+  return [0];
 }
 
 export class TextDecoder {
@@ -68,18 +68,19 @@ export class TextDecoder {
         codes.push(first);
         continue;
       }
-      let [more, least, code] = kind(first);
       const begin = at - 1;
+      let [more, code, least, greatest] = kind(first);
       let left = more;
-      while (left > 0 && at < bytes.length && (bytes[at] & 0xc0) === 0x80) {
+      while (left > 0 && at < bytes.length && bytes[at] >= least && bytes[at] <= greatest) {
         code = (code << 6) | (bytes[at++] & 63);
+        [least, greatest] = [0x80, 0xbf];
         left--;
       }
       if (left > 0 && at === bytes.length && stream) {
         this.#rest = bytes.slice(begin);
         break;
       }
-      const bad = more === 0 || left > 0 || code < least || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff);
+      const bad = more === 0 || left > 0;
       if (bad && this.fatal) throw new TypeError("the bytes are not UTF-8");
       codes.push(bad ? 0xfffd : code);
     }

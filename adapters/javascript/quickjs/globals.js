@@ -7,9 +7,10 @@ import { Request, Response } from "./fetch.js";
 import { Headers } from "./headers.js";
 import { ReadableStream } from "./streams.js";
 import { clearInterval, clearTimeout, setInterval, setTimeout } from "./timers.js";
+import { TransformStream, WritableStream } from "./transform.js";
 import { URL, URLSearchParams } from "./url.js";
 
 Object.assign(globalThis, {
   console, crypto, TextDecoder, TextEncoder, Request, Response, Headers, ReadableStream,
-  clearInterval, clearTimeout, setInterval, setTimeout, URL, URLSearchParams,
+  TransformStream, WritableStream, clearInterval, clearTimeout, setInterval, setTimeout, URL, URLSearchParams,
 });

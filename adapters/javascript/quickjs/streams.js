@@ -56,6 +56,24 @@ export class ReadableStream {
     await this.#cancel(reason);
   }
 
+  async pipeTo(writable) {
+    const writer = writable.getWriter();
+    try {
+      for await (const chunk of this) await writer.write(chunk);
+      await writer.close();
+    } catch (error) {
+      await writer.abort(error);
+      throw error;
+    } finally {
+      writer.releaseLock();
+    }
+  }
+
+  pipeThrough({ readable, writable }) {
+    this.pipeTo(writable).catch(() => {}); // whoever reads the other end is told
+    return readable;
+  }
+
   async *[Symbol.asyncIterator]() {
     const reader = this.getReader();
     let ended = false;

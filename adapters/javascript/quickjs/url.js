@@ -1,6 +1,12 @@
 // URLs of the kind scheme://host/path?query#fragment, which are all that requests have.
 
+import { TextDecoder, encode } from "./encoding.js";
+
 const WHOLE = /^([a-z][a-z0-9+.-]*):\/\/(?:([^/?#@]*)@)?(\[[0-9a-f:.]+\]|[^/?#:@[\]\s]+)(?::(\d*))?([^?#]*)(\?[^#]*)?(#.*)?$/i;
+// What has to be escaped where.
+const IN_PATH = /[^!-~]+|["<>`{}]/g;
+const IN_QUERY = /[^!-~]+|["<>']/g;
+const IN_FRAGMENT = /[^!-~]+|["<>`]/g;
 const PORTS = { "http:": "80", "https:": "443" };
 
 export class URLSearchParams {
@@ -98,9 +104,9 @@ export class URL {
     [this.username, this.password = ""] = user.split(":");
     this.hostname = host.toLowerCase();
     this.port = port === PORTS[this.protocol] ? "" : port;
-    this.pathname = withoutDots(escapedPart(path));
-    this.search = escapedPart(search);
-    this.hash = hash === "#" ? "" : escapedPart(hash);
+    this.pathname = withoutDots(escaped(path, IN_PATH));
+    this.search = escaped(search, IN_QUERY);
+    this.hash = hash === "#" ? "" : escaped(hash, IN_FRAGMENT);
   }
 
   static canParse(url, base) {
@@ -176,9 +182,10 @@ function withoutDots(path) {
   return `/${kept.join("/")}`;
 }
 
-const escapedPart = (part) => part.replace(/[^!-~]+|["<>`{}]/g, (characters) => encodeURIComponent(characters.toWellFormed()));
+const escaped = (part, characters) => part.replace(characters, (found) => `%${hex(found)}`);
+const hex = (text) => Array.from(encode(text), (byte) => byte.toString(16).toUpperCase().padStart(2, "0")).join("%");
 const encoded = (text) =>
-  encodeURIComponent(text.toWellFormed()).replace(/%20/g, "+").replace(/[!'()~]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
+  encodeURIComponent(text.toWellFormed()).replace(/%20/g, "+").replace(/[!'()~]/g, (c) => `%${hex(c)}`);
 
 function decoded(text) {
   const spaced = text.replaceAll("+", " ");
@@ -188,7 +195,7 @@ function decoded(text) {
     // Bad escapes stay as they are.
     return spaced.replace(/(%[0-9a-f]{2})+/gi, (bytes) => {
       const values = bytes.slice(1).split("%").map((hex) => parseInt(hex, 16));
-      return new globalThis.TextDecoder().decode(Uint8Array.from(values));
+      return new TextDecoder().decode(Uint8Array.from(values));
     });
   }
 }
