@@ -42,7 +42,9 @@ async function hook(app, name) {
 function requestOf(incoming, body) {
   const method = methodName(incoming.getMethod());
   const url = urlOf(incoming.getScheme(), incoming.getAuthority(), incoming.getPathWithQuery());
-  const headers = headersOf(incoming.getHeaders().copyAll());
+  const fields = incoming.getHeaders();
+  const headers = headersOf(fields.copyAll());
+  fields[Symbol.dispose]();
   body.take(incoming);
   if (method !== "GET" && method !== "HEAD") return new Request(url, { method, headers, body: body.stream() });
   body.close();

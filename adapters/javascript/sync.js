@@ -27,7 +27,9 @@ export const incomingHandlerOf = (app) => ({
     } catch (error) {
       console.error(describe(error));
     } finally {
+      // Not left to the collector: it takes its time, and the server limits how much an instance holds.
       body.close();
+      incoming[Symbol.dispose]();
     }
   },
 });
@@ -49,7 +51,9 @@ async function hook(app, name) {
 
 function requestOf(incoming, body) {
   const method = methodOf(incoming);
-  const init = { method, headers: headersOf(incoming.headers().entries()) };
+  const fields = incoming.headers();
+  const init = { method, headers: headersOf(fields.entries()) };
+  fields[Symbol.dispose]();
   if (method !== "GET" && method !== "HEAD") {
     init.body = body.stream();
     init.duplex = "half";
