@@ -98,7 +98,7 @@ function quickJs(bundle, output) {
   // QuickJS cannot import wasi:http/client, as the world of the package does: it gets one of its own.
   cpSync("wit", join(work, "wit"), { recursive: true, dereference: true });
   cpSync(join(adapter, "quickjs/world.wit"), join(work, "wit/quickjs.wit"));
-  const options = ["--wit", join(work, "wit"), "--world", "quickjs", "--module-root", work, "--opt-size"];
+  const options = ["--wit", join(work, "wit"), "--world", "quickjs", "--module-root", work];
   const tool = join(project, "node_modules/componentize-qjs/cli.mjs");
   const args = [tool, ...options, "--js", bundle, "--output", output];
   const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });

@@ -2,6 +2,7 @@
 
 // build.mjs puts every file of the app into one and leaves its source map here: { sources, mappings }.
 const BUNDLE_FRAME = /[^\s(@]*wasmserve-bundle\.js:(\d+):(\d+)/g;
+const MOST_FRAMES = 30; // an endless recursion has hundreds
 const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 let lines;
 
@@ -20,7 +21,7 @@ export function text(value) {
   if (isError(value)) return value.message;
   if (typeof value !== "object" || value === null) return String(value);
   try {
-    return JSON.stringify(value) ?? String(value);
+    return JSON.stringify(value, (_, part) => (typeof part === "bigint" ? Number(part) : part)) ?? String(value);
   } catch {
     return String(value);
   }
@@ -30,8 +31,10 @@ export function text(value) {
 export const located = (text) => text.replace(BUNDLE_FRAME, (_, line, column) => original(Number(line), Number(column)));
 
 function frames(stack) {
-  return located(stack)
+  return stack
     .split("\n")
+    .slice(0, MOST_FRAMES)
+    .map(located)
     .filter((line) => line.trim() !== "" && !line.includes("/sources/initializer.js:")) // bindings
     .map((line) => line.replace(/^([^@\s]*)@(.*)$/, (_, name, at) => (name ? `    at ${name} (${at})` : `    at ${at}`)))
     .join("\n");

@@ -1,4 +1,19 @@
-// What the fetch convention has and StarlingMonkey lacks: ReadableStream.from and `for await` over a stream.
+// What the fetch convention has and StarlingMonkey lacks: ReadableStream.from, `for await` over a stream, and timers whose
+// exceptions do not end the instance.
+
+import { describe } from "./errors.js";
+
+for (const name of ["setTimeout", "setInterval"]) {
+  const timer = globalThis[name];
+  globalThis[name] = (callback, ms, ...args) =>
+    timer(() => {
+      try {
+        callback(...args);
+      } catch (error) {
+        console.error(describe(error));
+      }
+    }, ms);
+}
 
 ReadableStream.prototype[Symbol.asyncIterator] ??= async function* () {
   const reader = this.getReader();

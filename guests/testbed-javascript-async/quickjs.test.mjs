@@ -93,10 +93,12 @@ test("requests and responses", async () => {
       const json = Response.json({ a: 1 }, { status: 201 });
       const response = new Response(stream, { status: 404, headers: { x: "y" } });
       const copy = new Response("text").clone();
+      const streamed = new Response(Readable.from([new TextEncoder().encode("x"), new TextEncoder().encode("y")]));
+      const twice = await Promise.all([streamed.clone().text(), streamed.text()]);
       return [
         request.method, request.url, [...request.headers], request.bodyUsed, await request.text(), request.bodyUsed,
         json.status, [...json.headers], await json.json(), response.ok, await response.text(),
-        await request.text().catch((error) => error.name), await copy.text(), new Response(null).body, [...copy.headers],
+        await request.text().catch((error) => error.name), await copy.text(), new Response(null).body, [...copy.headers], twice,
       ];
     }),
   );

@@ -60,10 +60,11 @@ class Body {
   }
 
   copyForClone() {
-    if (this.bodyUsed || this.#content instanceof ReadableStream) {
-      throw new TypeError("only a body that is not streamed and was not read can be cloned");
-    }
-    return this.#content;
+    if (this.bodyUsed || this.#content?.locked) throw new TypeError("the body has been read already");
+    if (!(this.#content instanceof ReadableStream)) return this.#content;
+    const [mine, copy] = this.#content.tee();
+    this.#content = mine;
+    return copy;
   }
 }
 

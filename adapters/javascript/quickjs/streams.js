@@ -56,6 +56,27 @@ export class ReadableStream {
     await this.#cancel(reason);
   }
 
+  // Two streams with the same chunks; what one has read waits for the other.
+  tee() {
+    const reader = this.getReader();
+    const open = new Set();
+    const branch = () => {
+      let own;
+      return new ReadableStream({
+        start: (controller) => void open.add((own = controller)),
+        async pull() {
+          const { done, value } = await reader.read();
+          for (const controller of open) done ? controller.close() : controller.enqueue(value);
+        },
+        cancel(reason) {
+          open.delete(own);
+          return open.size === 0 ? reader.cancel(reason) : undefined;
+        },
+      });
+    };
+    return [branch(), branch()];
+  }
+
   async pipeTo(writable) {
     const writer = writable.getWriter();
     try {
