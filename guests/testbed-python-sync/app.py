@@ -1,0 +1,4 @@
+import wasmserve_wsgi
+from main import app, shutdown, startup
+
+IncomingHandler, Lifespan = wasmserve_wsgi.serve(app, startup, shutdown)
