@@ -72,9 +72,9 @@ def respond(app, request, response_out):
                 answer.write(chunk)
         answer.begin()
         answer.end()
-    except BaseException as error:
-        if isinstance(error, ClientGone):
-            return
+    except ClientGone:
+        answer.drop()
+    except BaseException:
         traceback.print_exc()
         answer.fail()
     finally:
@@ -171,15 +171,18 @@ class Answer:
                     continue
                 self.stream.write(bytes(rest[:room]))
                 rest = rest[room:]
-            self.stream.flush()
         except Err:
             raise ClientGone("the client has gone") from None
+        try:
+            self.stream.flush()
+        except Err:
+            pass  # closed: by the client, which the next write tells, or because this was all that was announced
 
     def end(self):
         try:
             self.stream.blocking_flush()
         except Err:
-            return
+            pass
         self.stream.__exit__(None, None, None)
         try:
             trailers = [(name, value.encode("latin-1")) for name, value in self.trailers]
@@ -194,7 +197,11 @@ class Answer:
             self.write(text)
             self.end()
         else:
-            # A body that is dropped, not finished, ends the connection: nobody takes it for complete.
+            self.drop()
+
+    def drop(self):
+        """Ends the connection, as the body is not finished: nobody takes it for complete."""
+        if self.body:
             self.stream.__exit__(None, None, None)
             self.body.__exit__(None, None, None)
 

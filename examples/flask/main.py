@@ -27,8 +27,8 @@ def visits():
 
 @app.post("/echo")
 def echo():
-    chunks = iter(lambda: request.stream.read(65536), b"")
-    return Response(chunks, mimetype=request.mimetype)
+    body = request.stream
+    return Response(iter(lambda: body.read(65536), b""), mimetype=request.mimetype)
 
 
 @app.get("/countdown")
