@@ -1,0 +1,3 @@
+module testbed-go-sync
+
+go 1.25
