@@ -1,5 +1,6 @@
 #include "server.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -235,6 +236,7 @@ void exports_handler_handle(http_own_incoming_request_t incoming, http_own_respo
 }
 
 bool exports_lifespan_startup(bindings_string_t *error) {
+  setvbuf(stdout, NULL, _IOLBF, 0); // stdout is no terminal here, but is read line by line
   const char *message = app_startup();
   if (message) bindings_string_dup(error, message);
   return message == NULL;

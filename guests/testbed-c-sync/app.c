@@ -137,11 +137,9 @@ const char *app_startup(void) {
   const char *setting = getenv("TESTBED_STARTUP");
   if (setting && !strncmp(setting, "fail:", 5)) return setting + 5;
   puts("testbed: startup");
-  fflush(stdout);
   return NULL;
 }
 
 void app_shutdown(void) {
   puts("testbed: shutdown");
-  fflush(stdout);
 }
