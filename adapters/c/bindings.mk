@@ -1,8 +1,8 @@
-# Makes bindings/ out of wit/, with names that one can read: wasi:http/types@0.2.10 becomes http, and so on.
-bindings = bindings/bindings.c bindings/bindings_component_type.o
+# Makes target/bindings/ out of wit/, with names that one can read: wasi:http/types@0.2.10 becomes http, and so on.
+bindings = target/bindings/bindings.c target/bindings/bindings_component_type.o
 
 $(bindings) &: $(wildcard wit/*.wit wit/deps/*/*.wit)
-	wit-bindgen c wit --world sync-app-with-lifespan --out-dir bindings --rename-world bindings \
+	wit-bindgen c wit --world sync-app-with-lifespan --out-dir target/bindings --rename-world bindings \
 	  --rename wasi:http/types@0.2.10=http \
 	  --rename wasi:http/outgoing-handler@0.2.10=client \
 	  --rename wasi:http/incoming-handler@0.2.10=handler \
