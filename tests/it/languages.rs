@@ -26,6 +26,14 @@ struct Guest {
 const GUESTS: &[Guest] = &[
     Guest { name: "testbed-sync", language: "Rust", generation: "0.2", cannot: &[] },
     Guest { name: "testbed-async", language: "Rust", generation: "0.3", cannot: &[] },
+    Guest { name: "testbed-javascript-sync", language: "JavaScript", generation: "0.2", cannot: &[] },
+    Guest { name: "testbed-javascript-async", language: "JavaScript", generation: "0.3", cannot: &[] },
+    Guest { name: "testbed-python-sync", language: "Python", generation: "0.2", cannot: &[] },
+    Guest { name: "testbed-python-async", language: "Python", generation: "0.3", cannot: &[] },
+    Guest { name: "testbed-go-sync", language: "Go", generation: "0.2", cannot: &[] },
+    Guest { name: "testbed-c-sync", language: "C", generation: "0.2", cannot: &[] },
+    Guest { name: "testbed-cpp-sync", language: "C++", generation: "0.2", cannot: &[] },
+    Guest { name: "testbed-zig-sync", language: "Zig", generation: "0.2", cannot: &[] },
 ];
 
 fn project() -> &'static Path {
@@ -90,6 +98,46 @@ fn rust_sync() {
 #[test]
 fn rust_async() {
     test("testbed-async");
+}
+
+#[test]
+fn javascript_sync() {
+    test("testbed-javascript-sync");
+}
+
+#[test]
+fn javascript_async() {
+    test("testbed-javascript-async");
+}
+
+#[test]
+fn python_sync() {
+    test("testbed-python-sync");
+}
+
+#[test]
+fn python_async() {
+    test("testbed-python-async");
+}
+
+#[test]
+fn go_sync() {
+    test("testbed-go-sync");
+}
+
+#[test]
+fn c_sync() {
+    test("testbed-c-sync");
+}
+
+#[test]
+fn cpp_sync() {
+    test("testbed-cpp-sync");
+}
+
+#[test]
+fn zig_sync() {
+    test("testbed-zig-sync");
 }
 
 #[test]
