@@ -52,6 +52,7 @@ fn generation(template: Template) -> &'static str {
 }
 
 fn list() -> Result<(), Failure> {
+    let mut needed: Vec<Tool> = Vec::new();
     println!("{:<12} {:<22} tools", "language", "generations");
     for language in template::all().chunk_by(|one, other| one.language == other.language) {
         let Some(first) = language.first() else { continue };
@@ -60,20 +61,27 @@ fn list() -> Result<(), Failure> {
         generations.sort_unstable();
         let generations = generations.iter().map(|is_async| if *is_async { "0.3 (--async)" } else { "0.2" });
         let generations = generations.collect::<Vec<_>>().join(", ");
-        let mut tools: Vec<Tool> = Vec::new();
+        let mut tools = Vec::new();
         for template in language {
-            for tool in template.manifest("app").map_err(Failure::internal)?.tools {
-                if tools.iter().all(|known| known.command != tool.command) {
-                    tools.push(tool);
-                }
-            }
+            add(&mut tools, template.manifest("app").map_err(Failure::internal)?.tools);
         }
-        let tools = tools.iter().map(|tool| match tool.is_there() {
-            true => format!("{} (is there)", tool.command),
-            false => format!("{} (missing: {})", tool.command, tool.install),
-        });
-        println!("{:<12} {generations:<22} {}", first.language, tools.collect::<Vec<_>>().join(", "));
+        let names =
+            tools.iter().map(|tool| format!("{}{}", tool.command, if tool.is_there() { "" } else { " (missing)" }));
+        println!("{:<12} {generations:<22} {}", first.language, names.collect::<Vec<_>>().join(", "));
+        add(&mut needed, tools);
     }
-    println!("\nwasmserve new NAME --lang LANGUAGE makes a project; with --async for WASI 0.3.");
+    println!("\n`wasmserve new NAME --lang LANGUAGE` makes a project, with --async for WASI 0.3.");
+    if let Some(missing) = tool::missing(&needed) {
+        println!("\nMissing tools are not on the PATH; install them with:\n{missing}");
+    }
     Ok(())
+}
+
+/// Each tool once.
+fn add(known: &mut Vec<Tool>, tools: Vec<Tool>) {
+    for tool in tools {
+        if known.iter().all(|one| one.command != tool.command) {
+            known.push(tool);
+        }
+    }
 }
