@@ -54,9 +54,7 @@ function requestOf(incoming, body) {
 // The request's body, read only when and as far as the app asks for it.
 class IncomingBody {
   take(incoming) {
-    const [body, trailers] = WasiRequest.consumeBody(incoming, Promise.resolve({ tag: "ok", val: undefined }));
-    trailers.drop();
-    this.body = body;
+    [this.body, this.trailers] = WasiRequest.consumeBody(incoming, Promise.resolve({ tag: "ok", val: undefined }));
   }
 
   stream() {
@@ -71,6 +69,9 @@ class IncomingBody {
     this.reading = undefined;
     if (!done) return controller.enqueue(value);
     this.body = undefined; // it has dropped itself
+    // Only the trailers tell whether this was the end, or the client has gone.
+    const end = await this.trailers.read();
+    if (end.tag === "err") throw new TypeError(`the request's body broke off: ${text(end.val)}`);
     controller.close();
   }
 
@@ -78,6 +79,7 @@ class IncomingBody {
   close() {
     if (this.reading) return;
     this.body?.drop();
+    if (this.body) this.trailers.drop();
     this.body = undefined;
   }
 }
