@@ -71,7 +71,9 @@ class IncomingBody {
     this.body = undefined; // it has dropped itself
     // Only the trailers tell whether this was the end, or the client has gone.
     const end = await this.trailers.read();
+    this.trailers.drop();
     if (end.tag === "err") throw new TypeError(`the request's body broke off: ${text(end.val)}`);
+    end.val?.[Symbol.dispose]();
     controller.close();
   }
 

@@ -79,7 +79,8 @@ class IncomingBody {
       controller.enqueue(this.input.blockingRead(READ_AT_ONCE));
     } catch (error) {
       this.close();
-      if (failure(error).tag !== "closed") throw new TypeError(`the request's body broke off: ${reason(error)}`);
+      const { tag, val } = failure(error);
+      if (tag !== "closed") throw new TypeError(`the request's body broke off: ${val?.toDebugString?.() ?? text(error)}`);
       controller.close();
     }
   }
@@ -143,10 +144,9 @@ function write(output, bytes) {
     output.flush();
     return true;
   } catch (error) {
-    if (failure(error).tag) return false;
-    throw error;
+    if (!failure(error).tag) throw error;
+    return false;
   }
 }
 
 const failure = (error) => error?.payload ?? error ?? {};
-const reason = (error) => failure(error).val?.toDebugString?.() ?? text(failure(error));
