@@ -7,6 +7,7 @@
 """
 
 import asyncio
+import contextlib
 import sys
 import traceback
 from urllib.parse import unquote
@@ -95,7 +96,8 @@ class Exchange:
         if not self.started.done():
             self.head = (500, [("content-type", b"text/plain; charset=utf-8")])
             self.has_trailers = False
-            await self.respond(b"Internal Server Error", False)
+            with contextlib.suppress(OSError):
+                await self.respond(b"Internal Server Error", False)
         elif self.trailers_writer:
             # The response cannot be taken back, but that it is incomplete is told.
             self.writer.__exit__(None, None, None)

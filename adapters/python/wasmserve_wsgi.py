@@ -194,10 +194,13 @@ class Answer:
         if self.body is None:
             text = b"Internal Server Error"
             self.head = (500, [("content-type", "text/plain; charset=utf-8"), ("content-length", str(len(text)))])
-            self.write(text)
-            self.end()
-        else:
-            self.drop()
+            try:
+                self.write(text)
+                self.end()
+                return
+            except ClientGone:
+                pass
+        self.drop()
 
     def drop(self):
         """Ends the connection, as the body is not finished: nobody takes it for complete."""
