@@ -71,30 +71,33 @@ static void trap(request *r) {
   __builtin_trap();
 }
 
-static void write_json_string(request *r, const char *text, size_t length) {
-  response_write(r, "\"", 1);
-  for (const char *at = text; at < text + length; at++) {
-    char escaped[8];
+static void json_string(FILE *json, const char *text, size_t length) {
+  putc('"', json);
+  for (const char *at = text; at < text + length; at++)
     if (*at == '"' || *at == '\\' || (unsigned char)*at < ' ')
-      snprintf(escaped, sizeof escaped, "\\u%04x", *at);
+      fprintf(json, "\\u%04x", *at);
     else
-      snprintf(escaped, sizeof escaped, "%c", *at);
-    response_write(r, escaped, strlen(escaped));
-  }
-  response_write(r, "\"", 1);
+      putc(*at, json);
+  putc('"', json);
 }
 
 static void env(request *r) {
-  response_header(r, "content-type", "application/json");
-  response_write(r, "{", 1);
+  char *text;
+  size_t size;
+  FILE *json = open_memstream(&text, &size);
+  putc('{', json);
   for (char **at = environ; *at; at++) {
-    size_t length = strcspn(*at, "=");
-    if (at != environ) response_write(r, ",", 1);
-    write_json_string(r, *at, length);
-    response_write(r, ":", 1);
-    write_json_string(r, *at + length + 1, strlen(*at + length + 1));
+    size_t name = strcspn(*at, "=");
+    if (at != environ) putc(',', json);
+    json_string(json, *at, name);
+    putc(':', json);
+    json_string(json, *at + name + 1, strlen(*at + name + 1));
   }
-  response_write(r, "}", 1);
+  putc('}', json);
+  fclose(json);
+  response_header(r, "content-type", "application/json");
+  respond(r, 200, text);
+  free(text);
 }
 
 static void out(request *r) {
