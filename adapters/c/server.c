@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "bindings/bindings.h"
+#include "query.h"
 
 typedef struct memory {
   struct memory *next;
@@ -65,38 +66,10 @@ const char *request_method(request *r) {
 
 const char *request_path(request *r) { return r->path; }
 
-static int hex(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-static char *decode(request *r, const char *from, size_t length) {
-  char *text = keep(r, from, length), *to = text;
-  for (const char *at = text; *at; at++) {
-    if (*at == '%' && hex(at[1]) >= 0 && hex(at[2]) >= 0) {
-      *to++ = (char)(hex(at[1]) << 4 | hex(at[2]));
-      at += 2;
-    } else {
-      *to++ = *at == '+' ? ' ' : *at;
-    }
-  }
-  *to = 0;
-  return text;
-}
-
 const char *request_query(request *r, const char *name) {
-  size_t length = strlen(name);
-  for (const char *at = r->query; *at;) {
-    size_t size = strcspn(at, "&");
-    if (size >= length && !memcmp(at, name, length)) {
-      if (size == length) return "";
-      if (at[length] == '=') return decode(r, at + length + 1, size - length - 1);
-    }
-    at += size + (at[size] == '&');
-  }
-  return NULL;
+  size_t length;
+  const char *value = query_find(r->query, name, &length);
+  return value ? query_decode(keep(r, value, length)) : NULL;
 }
 
 const char *request_header(request *r, const char *name) {

@@ -1,0 +1,1 @@
+../../adapters/c/async.c
