@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::support::Wasmserve;
 
 mod checks;
+mod frameworks;
 mod table;
 
 use checks::CHECKS;
@@ -26,15 +27,22 @@ struct Guest {
 const GUESTS: &[Guest] = &[
     Guest { name: "testbed-sync", language: "Rust", generation: "0.2", cannot: &[] },
     Guest { name: "testbed-async", language: "Rust", generation: "0.3", cannot: &[] },
-    Guest { name: "testbed-javascript-sync", language: "JavaScript", generation: "0.2", cannot: &[] },
-    Guest { name: "testbed-javascript-async", language: "JavaScript", generation: "0.3", cannot: &[] },
+    Guest { name: "testbed-javascript-sync", language: "JavaScript", generation: "0.2", cannot: &[NO_TRAP] },
+    Guest { name: "testbed-javascript-async", language: "JavaScript", generation: "0.3", cannot: &[NO_TRAP, NO_CLIENT] },
     Guest { name: "testbed-python-sync", language: "Python", generation: "0.2", cannot: &[] },
     Guest { name: "testbed-python-async", language: "Python", generation: "0.3", cannot: &[] },
     Guest { name: "testbed-go-sync", language: "Go", generation: "0.2", cannot: &[] },
-    Guest { name: "testbed-c-sync", language: "C", generation: "0.2", cannot: &[] },
-    Guest { name: "testbed-cpp-sync", language: "C++", generation: "0.2", cannot: &[] },
-    Guest { name: "testbed-zig-sync", language: "Zig", generation: "0.2", cannot: &[] },
+    Guest { name: "testbed-c-sync", language: "C", generation: "0.2", cannot: &[NO_EXCEPTIONS_C] },
+    Guest { name: "testbed-c-async", language: "C", generation: "0.3", cannot: &[NO_EXCEPTIONS_C] },
+    Guest { name: "testbed-cpp-sync", language: "C++", generation: "0.2", cannot: &[NO_EXCEPTIONS_CPP] },
+    Guest { name: "testbed-zig-sync", language: "Zig", generation: "0.2", cannot: &[NO_EXCEPTIONS_ZIG] },
 ];
+
+const NO_TRAP: (&str, &str) = ("trap", "nothing in JavaScript traps: an exception ends a request and not its instance");
+const NO_CLIENT: (&str, &str) = ("outbound", "componentize-qjs 0.4.5 cannot import wasi:http/client");
+const NO_EXCEPTIONS_C: (&str, &str) = ("throw", "C has no exceptions");
+const NO_EXCEPTIONS_CPP: (&str, &str) = ("throw", "the C++ library of Zig 0.17.1 for WASI is built without exceptions");
+const NO_EXCEPTIONS_ZIG: (&str, &str) = ("throw", "Zig has errors and no exceptions; a panic ends the instance, as `trap` does");
 
 fn project() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -128,6 +136,11 @@ fn go_sync() {
 #[test]
 fn c_sync() {
     test("testbed-c-sync");
+}
+
+#[test]
+fn c_async() {
+    test("testbed-c-async");
 }
 
 #[test]
