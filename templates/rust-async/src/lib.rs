@@ -42,6 +42,8 @@ fn text(status: StatusCode, text: impl Into<String>) -> Result<Response, ErrorCo
     let mut response = http::Response::new(text.into());
     *response.status_mut() = status;
     let kind = http::HeaderValue::from_static("text/plain");
-    response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+    response
+        .headers_mut()
+        .insert(http::header::CONTENT_TYPE, kind);
     http_into_wasi_response(response)
 }

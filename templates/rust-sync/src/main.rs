@@ -24,6 +24,8 @@ async fn main(request: Request<Body>) -> Result<Response<Body>, Error> {
 }
 
 fn text(status: StatusCode, text: impl Into<String>) -> Result<Response<Body>, Error> {
-    let response = Response::builder().status(status).header("content-type", "text/plain");
+    let response = Response::builder()
+        .status(status)
+        .header("content-type", "text/plain");
     Ok(response.body(text.into().into())?)
 }
