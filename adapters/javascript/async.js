@@ -3,26 +3,29 @@
 import { getEnvironment } from "wasi:cli/environment@0.3.0";
 import { Fields, Request as WasiRequest, Response as WasiResponse } from "wasi:http/types@0.3.0";
 import { describe, text } from "./errors.js";
-import { headersOf, headersToSend, methodName, trailersOf, urlOf } from "./http.js";
+import { checked, headersOf, headersToSend, methodName, trailersOf, urlOf } from "./http.js";
 
 let environment;
 // Not before a request or startup: what runs earlier does so while the component is built.
 const env = () => (environment ??= Object.fromEntries(getEnvironment()));
 
-export const handlerOf = (app) => ({
-  async handle(incoming) {
-    const body = new IncomingBody();
-    try {
-      const response = await app.fetch(requestOf(incoming, body), env());
-      if (!(response instanceof Response)) throw new TypeError(`fetch gave ${text(response)} instead of a Response`);
-      return outgoing(response, body);
-    } catch (error) {
-      console.error(describe(error));
-      const headers = { "content-type": "text/plain" };
-      return outgoing(new Response("Internal Server Error\n", { status: 500, headers }), body);
-    }
-  },
-});
+export function handlerOf(app) {
+  checked(app);
+  return { handle: (incoming) => handle(app, incoming) };
+}
+
+async function handle(app, incoming) {
+  const body = new IncomingBody();
+  try {
+    const response = await app.fetch(requestOf(incoming, body), env());
+    if (!(response instanceof Response)) throw new TypeError(`fetch gave ${text(response)} instead of a Response`);
+    return outgoing(response, body);
+  } catch (error) {
+    console.error(describe(error));
+    const headers = { "content-type": "text/plain" };
+    return outgoing(new Response("Internal Server Error\n", { status: 500, headers }), body);
+  }
+}
 
 export const lifespanAsyncOf = (app) => ({
   startup: () => hook(app, "startup"),

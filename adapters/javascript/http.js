@@ -1,5 +1,11 @@
 // What both generations need to turn WASI's requests into those of the fetch convention, and back.
 
+// Called while the component is built: better then than at the first request.
+export function checked(app) {
+  if (typeof app?.fetch === "function") return app;
+  throw new TypeError("what the app exports has no function `fetch`: it is to be `export default { fetch(request) { … } }`");
+}
+
 // These belong to a connection, which is the server's: WASI refuses them.
 const HOP_BY_HOP = new Set([
   "connection", "host", "http2-settings", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade",

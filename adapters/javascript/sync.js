@@ -3,7 +3,7 @@
 import { getEnvironment } from "wasi:cli/environment@0.2.10";
 import { Fields, OutgoingBody, OutgoingResponse, ResponseOutparam } from "wasi:http/types@0.2.10";
 import { describe, text } from "./errors.js";
-import { headersOf, headersToSend, methodOf, trailersOf, urlOf } from "./http.js";
+import { checked, headersOf, headersToSend, methodOf, trailersOf, urlOf } from "./http.js";
 
 const READ_AT_ONCE = 65536n;
 
@@ -11,28 +11,31 @@ let environment;
 // Not before a request or startup: what runs earlier does so while the component is built.
 const env = () => (environment ??= Object.fromEntries(getEnvironment()));
 
-export const incomingHandlerOf = (app) => ({
-  async handle(incoming, outparam) {
-    const body = new IncomingBody(incoming);
-    let response;
-    try {
-      response = await app.fetch(requestOf(incoming, body), env());
-      if (!(response instanceof Response)) throw new TypeError(`fetch gave ${text(response)} instead of a Response`);
-    } catch (error) {
-      console.error(describe(error));
-      response = new Response("Internal Server Error\n", { status: 500, headers: { "content-type": "text/plain" } });
-    }
-    try {
-      await send(response, outparam);
-    } catch (error) {
-      console.error(describe(error));
-    } finally {
-      // Not left to the collector: it takes its time, and the server limits how much an instance holds.
-      body.close();
-      incoming[Symbol.dispose]();
-    }
-  },
-});
+export function incomingHandlerOf(app) {
+  checked(app);
+  return { handle: (incoming, outparam) => handle(app, incoming, outparam) };
+}
+
+async function handle(app, incoming, outparam) {
+  const body = new IncomingBody(incoming);
+  let response;
+  try {
+    response = await app.fetch(requestOf(incoming, body), env());
+    if (!(response instanceof Response)) throw new TypeError(`fetch gave ${text(response)} instead of a Response`);
+  } catch (error) {
+    console.error(describe(error));
+    response = new Response("Internal Server Error\n", { status: 500, headers: { "content-type": "text/plain" } });
+  }
+  try {
+    await send(response, outparam);
+  } catch (error) {
+    console.error(describe(error));
+  } finally {
+    // Not left to the collector: it takes its time, and the server limits how much an instance holds.
+    body.close();
+    incoming[Symbol.dispose]();
+  }
+}
 
 export const lifespanOf = (app) => ({
   startup: () => hook(app, "startup"),
