@@ -35,6 +35,7 @@ from wit_world.imports.wasi_http_types import (
 
 VERSIONS = {"version": "3.0", "spec_version": "2.4"}
 READ_SIZE = 65536
+WITHOUT_BODY = 204, 304
 
 
 def serve(app, root_path=""):
@@ -161,10 +162,11 @@ class Exchange:
         """Sends the head and the first part of the body."""
         status, headers = self.head
         streamed = more or self.has_trailers
-        if not streamed and not any(name.lower() == "content-length" for name, _ in headers):
+        if not streamed and status not in WITHOUT_BODY and not any(name.lower() == "content-length" for name, _ in headers):
             headers.append(("content-length", str(len(body)).encode()))
+        self.without_body = self.scope["method"] == "HEAD" or status in WITHOUT_BODY
         contents = None
-        if body or streamed:
+        if streamed or (body and not self.without_body):
             self.writer, contents = byte_stream()
         trailers_writer, trailers = trailers_future(lambda: Ok(None))
         try:
@@ -184,7 +186,7 @@ class Exchange:
             self.responded = True
 
     async def write(self, body, more):
-        if body:
+        if body and not self.without_body:
             await self.writer.write_all(bytes(body))
             if self.writer.reader_dropped:
                 self.disconnected = True
@@ -239,6 +241,7 @@ class Lifespan:
         self.app = app
         self.scope = {"type": "lifespan", "asgi": VERSIONS, "state": state}
         self.task = None
+        self.started = False
 
     async def startup(self):
         self.events = asyncio.Queue()
@@ -264,8 +267,11 @@ class Lifespan:
         try:
             await self.app(self.scope, self.events.get, self.send)
         except Exception as error:
-            # An app need not know of lifespans: it may fail at the unknown type of scope.
-            print(f"the app has no lifespan: {type(error).__name__}: {error}", file=sys.stderr)
+            if self.started:
+                traceback.print_exc()
+            else:
+                # An app need not know of lifespans: it may fail at the unknown type of scope.
+                print(f"the app takes no lifespan events: {type(error).__name__}: {error}", file=sys.stderr)
         finally:
             if not self.answer.done():
                 self.answer.set_result(None)
@@ -273,8 +279,9 @@ class Lifespan:
     async def send(self, message):
         kind = message["type"]
         if kind in ("lifespan.startup.complete", "lifespan.shutdown.complete"):
+            self.started = True
             self.answer.set_result(None)
         elif kind in ("lifespan.startup.failed", "lifespan.shutdown.failed"):
-            self.answer.set_result(message.get("message", "") or "the app's startup failed")
+            self.answer.set_result(message.get("message", "") or "the app gave no reason")
         else:
             raise RuntimeError(f"{kind} is no answer to a lifespan event")

@@ -139,7 +139,9 @@ class Answer:
         return self.write
 
     def know_length(self, length):
-        if self.head and not (self.body or self.trailers) and not any(name.lower() == "content-length" for name, _ in self.head[1]):
+        if self.head is None or self.body or self.trailers or self.head[0] in (204, 304):
+            return
+        if not any(name.lower() == "content-length" for name, _ in self.head[1]):
             self.head[1].append(("content-length", str(length)))
 
     def begin(self):
