@@ -1,6 +1,7 @@
 package wasihttp
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -37,6 +38,9 @@ func (Transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	wait(futureSubscribe(future))
 	incoming, err := receive(future)
+	if deadline, ok := request.Context().Deadline(); err != nil && ok && !time.Now().Before(deadline) {
+		return nil, context.DeadlineExceeded
+	}
 	if err != nil {
 		return nil, err
 	}
