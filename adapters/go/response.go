@@ -14,9 +14,9 @@ const bufferSize = 4096
 // response is the http.ResponseWriter. As in net/http, a short answer is sent whole with its length,
 // a longer one as it is written.
 type response struct {
-	request *http.Request
+	request  *http.Request
 	outparam uint32
-	cancel  context.CancelFunc // the client is gone
+	cancel   context.CancelFunc // the client is gone
 
 	header http.Header // the handler's
 	head   http.Header // as it was when the status was written
