@@ -28,7 +28,12 @@ const GUESTS: &[Guest] = &[
     Guest { name: "testbed-sync", language: "Rust", generation: "0.2", cannot: &[] },
     Guest { name: "testbed-async", language: "Rust", generation: "0.3", cannot: &[] },
     Guest { name: "testbed-javascript-sync", language: "JavaScript", generation: "0.2", cannot: &[NO_TRAP] },
-    Guest { name: "testbed-javascript-async", language: "JavaScript", generation: "0.3", cannot: &[NO_TRAP, NO_CLIENT] },
+    Guest {
+        name: "testbed-javascript-async",
+        language: "JavaScript",
+        generation: "0.3",
+        cannot: &[NO_TRAP, NO_CLIENT],
+    },
     Guest { name: "testbed-python-sync", language: "Python", generation: "0.2", cannot: &[] },
     Guest { name: "testbed-python-async", language: "Python", generation: "0.3", cannot: &[] },
     Guest { name: "testbed-go-sync", language: "Go", generation: "0.2", cannot: &[] },
@@ -42,7 +47,8 @@ const NO_TRAP: (&str, &str) = ("trap", "nothing in JavaScript traps: an exceptio
 const NO_CLIENT: (&str, &str) = ("outbound", "componentize-qjs 0.4.5 cannot import wasi:http/client");
 const NO_EXCEPTIONS_C: (&str, &str) = ("throw", "C has no exceptions");
 const NO_EXCEPTIONS_CPP: (&str, &str) = ("throw", "the C++ library of Zig 0.17.1 for WASI is built without exceptions");
-const NO_EXCEPTIONS_ZIG: (&str, &str) = ("throw", "Zig has errors and no exceptions; a panic ends the instance, as `trap` does");
+const NO_EXCEPTIONS_ZIG: (&str, &str) =
+    ("throw", "Zig has errors and no exceptions; a panic ends the instance, as `trap` does");
 
 fn project() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -51,14 +57,20 @@ fn project() -> &'static Path {
 /// Where a guest is, if it has been built: the large ones are not in the repository.
 fn find(name: &str) -> Option<PathBuf> {
     let file = format!("{name}.wasm");
-    ["guests/built", "guests/prebuilt"].map(|folder| project().join(folder).join(&file)).into_iter().find(|p| p.exists())
+    ["guests/built", "guests/prebuilt"]
+        .map(|folder| project().join(folder).join(&file))
+        .into_iter()
+        .find(|p| p.exists())
 }
 
 /// What has not been run must not look as if it had passed. The harness does not capture this.
 fn say_missing(name: &str) {
     let required = env::var_os("WASMSERVE_LANGUAGES").is_some_and(|value| value == "all");
     assert!(!required, "{name} has not been built: scripts/build-languages {name}");
-    let _ = writeln!(std::io::stderr(), "\nNOT RUN: {name} has not been built. To build it: scripts/build-languages {name}");
+    let _ = writeln!(
+        std::io::stderr(),
+        "\nNOT RUN: {name} has not been built. To build it: scripts/build-languages {name}"
+    );
 }
 
 /// Compiles a component before anything with a time limit waits for that; the large ones take a while.
