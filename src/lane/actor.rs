@@ -208,7 +208,14 @@ async fn serve_at_once(
         })
     };
     let mut calls = FuturesUnordered::new();
+    // Tasks that were there before the first request are startup's, and go on until shutdown ends them: nobody waits for
+    // those, nor then for others, which cannot be told from them.
+    let mut has_background = false;
+    let has_tasks = |cx: &mut Context<'_>| accessor.poll_no_interesting_tasks(cx).is_pending();
     poll_fn(|cx| {
+        if handle.served.load(Relaxed) == 0 {
+            has_background = has_tasks(cx);
+        }
         loop {
             while let Poll::Ready(Some(called)) = calls.poll_next_unpin(cx) {
                 if let Err(error) = called {
@@ -222,11 +229,7 @@ async fn serve_at_once(
             if is_to_retire(lane, handle) {
                 watch(cx);
                 let done = calls.is_empty() && handle.with_in_flight(|list| list.iter().all(|one| one.is_finished()));
-                return if done && accessor.poll_no_interesting_tasks(cx).is_ready() {
-                    Poll::Ready(Ok(()))
-                } else {
-                    Poll::Pending
-                };
+                return if done && (has_background || !has_tasks(cx)) { Poll::Ready(Ok(())) } else { Poll::Pending };
             }
             if is_full() {
                 watch(cx);
@@ -237,7 +240,7 @@ async fn serve_at_once(
             }
             // Without others beside it, a request ends with the guest's work after the response.
             let alone = concurrency == 1 && handle.served.load(Relaxed) > 0;
-            if alone && accessor.poll_no_interesting_tasks(cx).is_pending() {
+            if alone && !has_background && has_tasks(cx) {
                 return Poll::Pending;
             }
             if accessor.poll_ready_for_concurrent_call(*function.func(), cx).is_pending() {

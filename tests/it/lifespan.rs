@@ -26,6 +26,20 @@ fn startup_runs_before_the_first_request_and_shutdown_after_the_last() {
 }
 
 #[test]
+fn tasks_that_startup_leaves_behind_do_not_hold_up_the_end() {
+    let args = ["--timeout-graceful-shutdown", "3600", "--env", "TESTBED_STARTUP=background"];
+    let args = [&args[..], &["--concurrency", "1", "--instances", "1"]].concat();
+    for requests in [0, 3] {
+        let mut server = Server::start("testbed-async", &args);
+        for _ in 0..requests {
+            assert_eq!(server.get("/after?ms=1").text(), "answered");
+        }
+        server.stop();
+        assert_eq!(server.count(|r| r.is_guest_line("testbed: shutdown")), 1);
+    }
+}
+
+#[test]
 fn the_hooks_run_once_in_each_instance() {
     for guest in TESTBEDS {
         let folder = TempDir::new().unwrap();
