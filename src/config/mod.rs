@@ -1,5 +1,6 @@
 //! From what was typed to what is served: raw options are checked together, and every mistake is told at once.
 
+pub mod file;
 mod limits;
 mod parse;
 

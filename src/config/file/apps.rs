@@ -1,0 +1,383 @@
+//! `[server]` and `[app.NAME]`: a table becomes the options that the command line would have, and is then checked as those
+//! are.
+
+use super::keys::{self, Key, Scope};
+use super::mistakes::{Mistakes, Text};
+use super::routes::{Action, Match, Route};
+use super::table::{Entry, Table};
+use super::{App, Cgroup, Workers};
+use crate::config::{MAX_WORKERS, Settings, Source};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Keys of an app that are no options of the command line.
+pub const APP_KEYS: [&str; 9] =
+    ["component", "route", "workers", "idle-timeout", "env", "dirs", "cgroup", "limits", "allow"];
+const IDLE_TIMEOUT: &str = "60";
+
+/// A table's options, with the places that they come from.
+#[derive(Default)]
+pub struct Options {
+    arguments: Vec<String>,
+    /// Option, its key in the file, and where it stands.
+    places: Vec<(String, String, Range<usize>)>,
+}
+
+impl Options {
+    /// The server's options, as they are for each of its apps unless that has its own.
+    fn inherited(keys: &[Key], server: &Options) -> Self {
+        let is_common = |argument: &&String| {
+            let option = argument.trim_start_matches("--").split('=').next().unwrap_or_default();
+            let key = keys.iter().find(|key| key.option == option);
+            key.is_some_and(|key| key.scope == Scope::Both && key.option != "bind")
+        };
+        Self { arguments: server.arguments.iter().filter(is_common).cloned().collect(), places: Vec::new() }
+    }
+
+    fn push(&mut self, option: &str, value: Option<&str>, path: &str, span: &Range<usize>) {
+        let flag = format!("--{option}");
+        self.arguments.push(value.map_or(flag.clone(), |value| format!("{flag}={value}")));
+        self.places.push((flag, path.to_owned(), span.clone()));
+    }
+
+    /// Takes the options of one scope from a table and from those in it.
+    pub fn take(&mut self, keys: &[Key], scope: Scope, table: &mut Table, mistakes: &mut Mistakes) {
+        self.take_from(keys, scope, "", table, mistakes);
+        for name in ["limits", "allow"] {
+            if name == "allow" && scope == Scope::Server {
+                continue;
+            }
+            let Some(mut inner) = table.take_table(name, mistakes) else { continue };
+            self.take_from(keys, scope, name, &mut inner, mistakes);
+            inner.finish(&names(keys, scope, name), mistakes);
+        }
+    }
+
+    fn take_from(&mut self, keys: &[Key], scope: Scope, name: &str, table: &mut Table, mistakes: &mut Mistakes) {
+        let text = table.text;
+        for key in keys.iter().filter(|key| key.table == name && fits(key, scope)) {
+            let Some(entry) = table.take(&key.name) else { continue };
+            let entries = if key.is_list() { entry.into_list() } else { vec![entry] };
+            // What the server says is replaced, not added to.
+            let flag = format!("--{}", key.option);
+            self.arguments.retain(|argument| argument.split('=').next() != Some(flag.as_str()));
+            for entry in entries {
+                self.take_value(key, &entry, text, mistakes);
+            }
+        }
+    }
+
+    fn take_value(&mut self, key: &Key, entry: &Entry, text: &Text, mistakes: &mut Mistakes) {
+        if key.is_switch() {
+            match entry.value.as_bool() {
+                Some(true) => self.push(&key.option, None, &entry.path, &entry.span),
+                Some(false) => {}
+                None => entry.mistake(text, "must be true or false", mistakes),
+            }
+            return;
+        }
+        let Some(value) = entry.scalar() else {
+            return entry.mistake(text, "must be a text or a number", mistakes);
+        };
+        let value = match key.option.as_str() {
+            // A path is relative to its file.
+            "pid-file" | "log-file" | "access-log-file" | "cache-dir" | "chdir" => {
+                text.relative(&value).to_string_lossy().into_owned()
+            }
+            _ => value,
+        };
+        match key.try_value(&[format!("--{}={value}", key.option)]) {
+            Ok(()) => self.push(&key.option, Some(&value), &entry.path, &entry.span),
+            Err(why) => entry.mistake(text, &why, mistakes),
+        }
+    }
+
+    /// Checks the options together. What is wrong with one is told at its place.
+    pub fn check(&self, source: Source, table: &(&Text, Range<usize>), mistakes: &mut Mistakes) -> Option<Settings> {
+        let (text, span) = table;
+        let args = match keys::options(&self.arguments) {
+            Ok(args) => args,
+            Err(why) => {
+                mistakes.at(text, span, why);
+                return None;
+            }
+        };
+        match Settings::check(source, &args) {
+            Ok(settings) => Some(settings),
+            Err(failure) => {
+                for line in failure.message.lines() {
+                    let place = self.places.iter().find(|(flag, ..)| {
+                        line.strip_prefix(flag.as_str()).is_some_and(|rest| rest.starts_with([' ', ':', ',']))
+                    });
+                    match place {
+                        Some((flag, path, span)) => mistakes.at(text, span, line.replacen(flag.as_str(), path, 1)),
+                        None => mistakes.at(text, span, line),
+                    }
+                }
+                None
+            }
+        }
+    }
+}
+
+fn fits(key: &Key, scope: Scope) -> bool {
+    key.scope == scope || key.scope == Scope::Both
+}
+
+pub fn names(keys: &[Key], scope: Scope, table: &str) -> Vec<String> {
+    keys.iter().filter(|key| key.table == table && fits(key, scope)).map(|key| key.name.clone()).collect()
+}
+
+/// Reads the files' apps and routes.
+pub struct Reader<'a> {
+    keys: &'a [Key],
+    server: &'a Options,
+    pub mistakes: &'a mut Mistakes,
+    pub apps: BTreeMap<String, App>,
+    /// With their places.
+    pub routes: Vec<(Route, String)>,
+    /// Where each name was first seen.
+    places: BTreeMap<String, String>,
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(keys: &'a [Key], server: &'a Options, mistakes: &'a mut Mistakes) -> Self {
+        let (apps, routes, places) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
+        Self { keys, server, mistakes, apps, routes, places }
+    }
+
+    /// One file. Only the first may have more than apps and routes.
+    pub fn file(&mut self, mut top: Table, is_main: bool) {
+        let text = top.text;
+        let apps = top.take_table("app", self.mistakes).map(|mut apps| apps.take_all());
+        for entry in apps.into_iter().flatten() {
+            let (name, span) = (entry.key.clone(), entry.span.clone());
+            let Some(table) = entry.into_table(text, self.mistakes) else { continue };
+            if let Some(other) = self.places.get(&name) {
+                self.mistakes.at(text, &span, format!("app.{name}: there is one already, at {other}"));
+                continue;
+            }
+            self.places.insert(name.clone(), text.place(span.start));
+            if let Some(app) = self.app(&name, table) {
+                self.apps.insert(name, app);
+            }
+        }
+        for kind in ["redirect", "static", "maintenance"] {
+            self.plain_routes(kind, &mut top);
+        }
+        if is_main {
+            top.take("dev");
+        }
+        top.finish(&super::TOP_KEYS.map(str::to_owned), self.mistakes);
+    }
+
+    /// `[redirect]`, `[static]`, `[maintenance]`: a match and where it leads.
+    fn plain_routes(&mut self, kind: &str, top: &mut Table) {
+        let text = top.text;
+        let entries = top.take_table(kind, self.mistakes).map(|mut table| table.take_all());
+        for entry in entries.into_iter().flatten() {
+            let Some(target) = entry.text(text, self.mistakes) else { continue };
+            let action = match kind {
+                "redirect" => Action::Redirect(target),
+                "static" => Action::Static(text.relative(&target)),
+                _ => Action::Maintenance(text.relative(&target)),
+            };
+            match &action {
+                Action::Redirect(url) if !url.starts_with("http://") && !url.starts_with("https://") => {
+                    entry.mistake(text, "must be a URL that begins with http:// or https://", self.mistakes);
+                }
+                Action::Static(folder) if !folder.is_dir() => {
+                    entry.mistake(text, &format!("{}: there is no such folder", folder.display()), self.mistakes);
+                }
+                Action::Maintenance(page) if !page.is_file() => {
+                    entry.mistake(text, &format!("{}: there is no such file", page.display()), self.mistakes);
+                }
+                _ => {}
+            }
+            match Match::parse(&entry.key) {
+                Ok(matches) => self.routes.push((Route { matches, action }, text.place(entry.span.start))),
+                Err(why) => entry.mistake(text, &why, self.mistakes),
+            }
+        }
+    }
+
+    /// Reads `[app.NAME]`. Its routes go to the others.
+    fn app(&mut self, name: &str, mut table: Table) -> Option<App> {
+        let text = table.text;
+        let place = (text, table.span.clone());
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
+            self.mistakes.at(text, &table.span, format!("app.{name}: a name has letters, digits, - and _ only"));
+        }
+        let mut options = Options::inherited(self.keys, self.server);
+        options.take(self.keys, Scope::App, &mut table, self.mistakes);
+        let component = self.component(&mut table);
+        let workers = self.workers(&mut table);
+        let idle_timeout = self.seconds(table.take("idle-timeout"), text);
+        self.routes_of(name, &mut table);
+        self.env(&mut table, &mut options);
+        self.dirs(&mut table, &mut options);
+        let cgroup = self.cgroup(&mut table);
+        let known = names(self.keys, Scope::App, "").into_iter().chain(APP_KEYS.map(str::to_owned));
+        table.finish(&known.collect::<Vec<_>>(), self.mistakes);
+        let settings = options.check(Source::File(component?), &place, self.mistakes)?;
+        let settings = Settings { app: name.to_owned(), workers: workers.max, ..settings };
+        Some(App { settings, workers, idle_timeout, cgroup, arguments: options.arguments })
+    }
+
+    fn component(&mut self, table: &mut Table) -> Option<PathBuf> {
+        let text = table.text;
+        let Some(entry) = table.take("component") else {
+            self.mistakes.at(text, &table.span, format!("{}: component is missing: name a .wasm file", table.path));
+            return None;
+        };
+        let path = text.relative(&entry.text(text, self.mistakes)?);
+        if !path.is_file() {
+            entry.mistake(text, &format!("{}: there is no such file", path.display()), self.mistakes);
+        }
+        Some(path)
+    }
+
+    /// A number, or `{ min = 0, max = 4 }`.
+    fn workers(&mut self, table: &mut Table) -> Workers {
+        let text = table.text;
+        let Some(entry) = table.take("workers") else { return Workers { min: 0, max: 1 } };
+        let (path, span) = (entry.path.clone(), entry.span.clone());
+        let workers = match &entry.value {
+            toml::de::DeValue::Table(_) => entry.into_table(text, self.mistakes).map(|mut inner| {
+                let mut number = |key, default| {
+                    inner.take(key).and_then(|entry| entry.number(text, self.mistakes)).unwrap_or(default)
+                };
+                let (min, max) = (number("min", 0), number("max", 1));
+                inner.finish(&["min", "max"].map(str::to_owned), self.mistakes);
+                (min, max)
+            }),
+            _ => entry.number(text, self.mistakes).map(|number| (number, number)),
+        };
+        let (min, max) = workers.unwrap_or((0, 1));
+        if max == 0 || max > MAX_WORKERS as u64 || min > max {
+            let what = format!("{path}: from min (0 or more) to max (1 to {MAX_WORKERS}) workers");
+            self.mistakes.at(text, &span, what);
+        }
+        Workers { min: min as usize, max: max as usize }
+    }
+
+    fn seconds(&mut self, entry: Option<Entry>, text: &Text) -> Duration {
+        let value = entry.as_ref().and_then(Entry::scalar).unwrap_or_else(|| IDLE_TIMEOUT.to_owned());
+        crate::config::parse::seconds("idle-timeout", &value, &mut |mistake| {
+            let span = entry.as_ref().map_or(0..0, |entry| entry.span.clone());
+            self.mistakes.at(text, &span, mistake);
+        })
+    }
+
+    /// One match or several; each a text, or a table with `match` and `strip-prefix`.
+    fn routes_of(&mut self, app: &str, table: &mut Table) {
+        let text = table.text;
+        let Some(entry) = table.take("route") else { return };
+        for entry in entry.into_list() {
+            let span = entry.span.clone();
+            let (matches, strip_prefix) = match &entry.value {
+                toml::de::DeValue::Table(_) => {
+                    let Some(mut inner) = entry.into_table(text, self.mistakes) else { continue };
+                    let strip = inner.take("strip-prefix").and_then(|entry| entry.value.as_bool()).unwrap_or(false);
+                    let matches = inner.take("match").and_then(|entry| entry.text(text, self.mistakes));
+                    inner.finish(&["match", "strip-prefix"].map(str::to_owned), self.mistakes);
+                    (matches, strip)
+                }
+                _ => (entry.text(text, self.mistakes), false),
+            };
+            let Some(matches) = matches else { continue };
+            match Match::parse(&matches) {
+                Ok(matches) => {
+                    let action = Action::App { name: app.to_owned(), strip_prefix };
+                    self.routes.push((Route { matches, action }, text.place(span.start)));
+                }
+                Err(why) => self.mistakes.at(text, &span, why),
+            }
+        }
+    }
+
+    /// `KEY = "value"`, `KEY = { file = "path" }` or `KEY = { env = "NAME" }`.
+    fn env(&mut self, table: &mut Table, options: &mut Options) {
+        let text = table.text;
+        let Some(mut inner) = table.take_table("env", self.mistakes) else { return };
+        for entry in inner.take_all() {
+            let (path, span, key) = (entry.path.clone(), entry.span.clone(), entry.key.clone());
+            if !matches!(entry.value, toml::de::DeValue::Table(_)) {
+                match entry.scalar() {
+                    Some(value) => options.push("env", Some(&format!("{key}={value}")), &path, &span),
+                    None => entry.mistake(text, "must be a text, { file = … } or { env = … }", self.mistakes),
+                }
+                continue;
+            }
+            let Some(mut from) = entry.into_table(text, self.mistakes) else { continue };
+            if let Some(file) = from.take("file").and_then(|file| file.text(text, self.mistakes)) {
+                let file = text.relative(&file);
+                options.push("env-from-file", Some(&format!("{key}={}", file.display())), &path, &span);
+            } else if let Some(name) = from.take("env").and_then(|name| name.text(text, self.mistakes)) {
+                match std::env::var(&name) {
+                    Ok(value) => options.push("env", Some(&format!("{key}={value}")), &path, &span),
+                    Err(error) => self.mistakes.at(text, &span, format!("{path}: {name}: {error}")),
+                }
+            }
+            from.finish(&["file", "env"].map(str::to_owned), self.mistakes);
+        }
+    }
+
+    /// `dirs = [{ host = "data", guest = "/data", read-only = true }]`.
+    fn dirs(&mut self, table: &mut Table, options: &mut Options) {
+        let text = table.text;
+        let Some(entry) = table.take("dirs") else { return };
+        for entry in entry.into_list() {
+            let (path, span) = (entry.path.clone(), entry.span.clone());
+            let Some(mut dir) = entry.into_table(text, self.mistakes) else { continue };
+            let mut wanted = |key| dir.take(key).and_then(|entry| entry.text(text, self.mistakes));
+            let (host, guest) = (wanted("host"), wanted("guest"));
+            let read_only = dir.take("read-only").and_then(|entry| entry.value.as_bool()).unwrap_or(false);
+            dir.finish(&["host", "guest", "read-only"].map(str::to_owned), self.mistakes);
+            let (Some(host), Some(guest)) = (host, guest) else {
+                self.mistakes.at(text, &span, format!("{path}: host and guest are needed"));
+                continue;
+            };
+            let host = text.relative(&host);
+            let suffix = if read_only { ":ro" } else { "" };
+            options.push("dir", Some(&format!("{}::{guest}{suffix}", host.display())), &path, &span);
+        }
+    }
+
+    fn cgroup(&mut self, table: &mut Table) -> Cgroup {
+        let text = table.text;
+        let Some(mut inner) = table.take_table("cgroup", self.mistakes) else { return Cgroup::default() };
+        let memory = inner.take("memory").and_then(|entry| {
+            let value = entry.scalar().unwrap_or_default();
+            let mut wrong = None;
+            let bytes = crate::config::parse::size("memory", &value, &mut |mistake| wrong = Some(mistake));
+            wrong.iter().for_each(|mistake| entry.mistake(text, mistake, self.mistakes));
+            wrong.is_none().then_some(bytes)
+        });
+        let cpu = inner.take("cpu").and_then(|entry| {
+            let number = entry.scalar().and_then(|value| value.parse::<f64>().ok()).filter(|cpu| *cpu >= 0.01);
+            if number.is_none() {
+                entry.mistake(text, "must be a number of processors, such as 0.5", self.mistakes);
+            }
+            number
+        });
+        let pids = inner.take("pids").and_then(|entry| entry.number(text, self.mistakes));
+        inner.finish(&["memory", "cpu", "pids"].map(str::to_owned), self.mistakes);
+        Cgroup { memory, cpu, pids }
+    }
+}
+
+/// Two routes with the same match are a mistake of whoever wrote the second.
+pub fn check_routes(routes: Vec<(Route, String)>, mistakes: &mut Mistakes) -> Vec<Route> {
+    let mut first: BTreeMap<String, String> = BTreeMap::new();
+    for (route, place) in &routes {
+        let text = route.matches.to_string();
+        match first.get(&text) {
+            Some(other) => mistakes.add(format!("{place}: {text} is routed already, at {other}")),
+            None => drop(first.insert(text, place.clone())),
+        }
+    }
+    routes.into_iter().map(|(route, _)| route).collect()
+}

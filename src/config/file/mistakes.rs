@@ -1,0 +1,67 @@
+//! What is wrong in a file, with its place.
+
+use std::fmt::Display;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// A file's text, for lines and columns.
+pub struct Text {
+    pub path: PathBuf,
+    pub text: String,
+}
+
+impl Text {
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(Self { path: path.to_owned(), text })
+    }
+
+    /// `FILE:LINE:COLUMN`, both counted from 1, columns in characters.
+    pub fn place(&self, at: usize) -> String {
+        let mut at = at.min(self.text.len());
+        while !self.text.is_char_boundary(at) {
+            at -= 1;
+        }
+        let before = &self.text[..at];
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        format!("{}:{line}:{column}", self.path.display())
+    }
+
+    /// A path in the file is relative to its folder.
+    pub fn relative(&self, path: &str) -> PathBuf {
+        self.path.parent().unwrap_or(Path::new("")).join(path)
+    }
+}
+
+#[derive(Default)]
+pub struct Mistakes(Vec<String>);
+
+impl Mistakes {
+    pub fn at(&mut self, text: &Text, span: &Range<usize>, what: impl Display) {
+        self.0.push(format!("{}: {what}", text.place(span.start)));
+    }
+
+    pub fn add(&mut self, what: impl Display) {
+        self.0.push(what.to_string());
+    }
+
+    pub fn into_result(self) -> Result<(), String> {
+        if self.0.is_empty() { Ok(()) } else { Err(self.0.join("\n")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_lines_and_columns() {
+        let text = Text { path: "a/b.toml".into(), text: "x = 1\nä = 2\n".into() };
+        assert_eq!(text.place(0), "a/b.toml:1:1");
+        assert_eq!(text.place(4), "a/b.toml:1:5");
+        assert_eq!(text.place(9), "a/b.toml:2:3");
+        assert_eq!(text.place(999), "a/b.toml:3:1");
+        assert_eq!(text.relative("c.wasm"), Path::new("a/c.wasm"));
+    }
+}

@@ -1,0 +1,184 @@
+//! `--config`: one file, and those that it includes, for a server with many apps. Every option of the command line has
+//! its key here, and everything that is wrong is told at once, with its place.
+
+mod apps;
+mod keys;
+mod mistakes;
+mod routes;
+mod schema;
+mod table;
+
+pub use routes::{Action, Match, Route, Table as Routes, rest};
+pub use schema::schema;
+
+use self::apps::{Options, Reader};
+use self::keys::{Key, Scope};
+use self::mistakes::{Mistakes, Text};
+use self::table::{Entry, Table};
+use super::{MAX_WORKERS, Settings, Source};
+use crate::exit::Failure;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use toml::de::DeTable;
+
+/// A server with its apps, checked.
+#[derive(Debug)]
+pub struct Config {
+    pub server: Settings,
+    pub apps: BTreeMap<String, App>,
+    pub routes: Vec<Route>,
+    /// Whether a host that no route is for gets 421 instead of 404.
+    pub misdirected: bool,
+    /// Processes that accept for all apps.
+    pub gateways: usize,
+    /// Worker processes of all apps together.
+    pub max_workers: usize,
+    /// All files that were read.
+    pub files: Vec<PathBuf>,
+}
+
+#[derive(Clone, Debug)]
+pub struct App {
+    pub settings: Settings,
+    pub workers: Workers,
+    /// Idle for so long, an app that may have no worker loses them all.
+    pub idle_timeout: Duration,
+    pub cgroup: Cgroup,
+    /// Its options: whether a reload changes any shows in them.
+    pub arguments: Vec<String>,
+}
+
+/// How many workers an app has.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Workers {
+    pub min: usize,
+    pub max: usize,
+}
+
+/// What the app's control group may take; None is no limit.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Cgroup {
+    pub memory: Option<u64>,
+    /// Processors, such as 0.5.
+    pub cpu: Option<f64>,
+    pub pids: Option<u64>,
+}
+
+const MAX_GATEWAYS: usize = 256;
+/// Keys of `[server]` that are no options of the command line.
+const SERVER_KEYS: [&str; 5] = ["include", "gateways", "unknown-host", "max-workers", "limits"];
+const TOP_KEYS: [&str; 6] = ["server", "app", "redirect", "static", "maintenance", "dev"];
+
+/// Reads and checks everything; the failure lists every mistake.
+pub fn read(path: &Path) -> Result<Config, Failure> {
+    let main = Text::read(path).map_err(Failure::usage)?;
+    let mut mistakes = Mistakes::default();
+    let mut top = parse(&main, &mut mistakes);
+    let keys = keys::keys();
+    let mut server = Server::default();
+    let mut span = 0..0;
+    if let Some(table) = top.take_table("server", &mut mistakes) {
+        span = table.span.clone();
+        server = Server::read(table, &keys, &mut mistakes);
+    }
+    let included = include(&main, &server.include, &mut mistakes);
+    let mut reader = Reader::new(&keys, &server.options, &mut mistakes);
+    reader.file(top, true);
+    for text in &included {
+        let top = parse(text, reader.mistakes);
+        reader.file(top, false);
+    }
+    let Reader { apps, routes, .. } = reader;
+    let routes = apps::check_routes(routes, &mut mistakes);
+    let settings = server.options.check(Source::BuiltIn(b""), &(&main, span), &mut mistakes);
+    let files = std::iter::once(&main).chain(&included).map(|text| text.path.clone()).collect();
+    let Server { gateways, misdirected, max_workers, .. } = server;
+    match (mistakes.into_result(), settings) {
+        (Ok(()), Some(server)) => Ok(Config { server, apps, routes, misdirected, gateways, max_workers, files }),
+        (mistakes, _) => Err(Failure::usage(mistakes.err().unwrap_or_default())),
+    }
+}
+
+/// `[server]`, as far as it is no option of the command line.
+struct Server {
+    options: Options,
+    include: Vec<(String, Range<usize>)>,
+    gateways: usize,
+    misdirected: bool,
+    max_workers: usize,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        let gateways = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { options: Options::default(), include: Vec::new(), gateways, misdirected: false, max_workers: MAX_WORKERS }
+    }
+}
+
+impl Server {
+    fn read(mut table: Table, keys: &[Key], mistakes: &mut Mistakes) -> Self {
+        let mut server = Server::default();
+        let text = table.text;
+        server.options.take(keys, Scope::Server, &mut table, mistakes);
+        for entry in table.take("include").into_iter().flat_map(Entry::into_list) {
+            let pattern = entry.text(text, mistakes);
+            server.include.extend(pattern.map(|pattern| (pattern, entry.span.clone())));
+        }
+        for (name, most, place) in [
+            ("gateways", MAX_GATEWAYS, &mut server.gateways),
+            ("max-workers", MAX_WORKERS, &mut server.max_workers),
+        ] {
+            let Some(entry) = table.take(name) else { continue };
+            match entry.number(text, mistakes) {
+                Some(number) if (1..=most as u64).contains(&number) => *place = number as usize,
+                Some(_) => entry.mistake(text, &format!("must be from 1 to {most}"), mistakes),
+                None => {}
+            }
+        }
+        if let Some(entry) = table.take("unknown-host") {
+            match entry.scalar().as_deref() {
+                Some("404") => {}
+                Some("421") => server.misdirected = true,
+                _ => entry.mistake(text, "must be 404 or 421", mistakes),
+            }
+        }
+        let known = apps::names(keys, Scope::Server, "").into_iter().chain(SERVER_KEYS.map(str::to_owned));
+        table.finish(&known.collect::<Vec<_>>(), mistakes);
+        server
+    }
+}
+
+/// A file's tables. What cannot be read is told, and the rest is there.
+fn parse<'a>(text: &'a Text, mistakes: &mut Mistakes) -> Table<'a> {
+    let (table, errors) = DeTable::parse_recoverable(&text.text);
+    for error in errors {
+        mistakes.at(text, &error.span().unwrap_or_default(), error.message());
+    }
+    let span = table.span();
+    Table::new(text, "", span, table.into_inner())
+}
+
+/// The files that the patterns stand for, in the order of their names.
+fn include(main: &Text, patterns: &[(String, Range<usize>)], mistakes: &mut Mistakes) -> Vec<Text> {
+    let mut texts = Vec::new();
+    for (pattern, span) in patterns {
+        let path = main.relative(pattern);
+        let found = match glob::glob(&path.to_string_lossy()) {
+            Ok(found) => found,
+            Err(error) => {
+                mistakes.at(main, span, format!("include: {pattern}: {error}"));
+                continue;
+            }
+        };
+        for path in found {
+            let text = path.map_err(|error| error.to_string()).and_then(|path| Text::read(&path));
+            match text {
+                Ok(text) => texts.push(text),
+                Err(why) => mistakes.at(main, span, format!("include: {why}")),
+            }
+        }
+    }
+    texts
+}
