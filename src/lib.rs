@@ -12,6 +12,7 @@ pub mod command;
 pub mod config;
 pub mod control;
 pub mod exit;
+pub mod gateway;
 pub mod guest;
 pub mod http;
 pub mod lane;

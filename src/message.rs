@@ -3,13 +3,14 @@
 //! never trusts it further.
 
 use crate::cli::Sandbox;
-use crate::config::{Identity, Plan, Settings};
+use crate::config::{Identity, Plan, Settings, file};
 use crate::scoreboard::{Board, Row};
 use crate::sys;
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recv, recvmsg, sendmsg};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Longest message; a longer text in one is shortened by its sender.
@@ -22,9 +23,6 @@ const MAX_DESCRIPTORS: usize = 253;
 /// What the supervisor gives a worker that it forks. Descriptors are the worker's own copies by number.
 pub struct Start {
     pub settings: Arc<Settings>,
-    pub plan: Plan,
-    /// The compiled component.
-    pub artefact: RawFd,
     /// Listening sockets of this worker's slot; those of its neighbours come with `ToWorker::Adopt`.
     pub listeners: Vec<RawFd>,
     pub slot: usize,
@@ -35,6 +33,14 @@ pub struct Start {
     /// Messages to and from the supervisor.
     pub channel: RawFd,
     pub supervisor: nix::unistd::Pid,
+}
+
+/// What a worker is to do.
+pub enum Task {
+    /// Run the compiled component.
+    App { artefact: RawFd, plan: Plan },
+    /// Pass requests on to the apps, whose sockets are in this folder.
+    Gateway { config: Arc<file::Config>, folder: PathBuf },
 }
 
 /// What the supervisor gives the admin process. Descriptors are its own copies by number.

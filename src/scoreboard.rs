@@ -4,6 +4,7 @@
 //! readers take the numbers as numbers, never as a length, an index or a pointer.
 
 use crate::sys;
+use std::num::NonZeroU64;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
@@ -111,9 +112,11 @@ pub struct Board {
 struct Header {
     /// Rows beyond this many were never used.
     used: AtomicUsize,
+    /// When the requests so far would all have come at the rate that is allowed, in nanoseconds of the monotonic clock.
+    due: AtomicU64,
 }
 
-// Its only field is an atomic integer.
+// Its fields are atomic integers.
 impl sys::AllBitsValid for Header {}
 
 impl Board {
@@ -126,6 +129,20 @@ impl Board {
         self.rows[row].reset();
         self.header.used.fetch_max(row + 1, Relaxed);
         &self.rows[row]
+    }
+
+    /// Whether another request may come now, at so many in a second and a second's worth at once: a token bucket, kept as
+    /// the time until which its tokens are spent (the generic cell rate algorithm, ITU-T I.371). A worker that writes
+    /// what it likes there changes the limit of its own app.
+    pub fn admit(&self, per_second: NonZeroU64) -> bool {
+        let interval = SECOND / per_second;
+        let now = monotonic_ns();
+        let admitted = self.header.due.fetch_update(Relaxed, Relaxed, |due| {
+            // Beyond what can be, it was not written by `admit`.
+            let due = if due > now + 2 * SECOND { now } else { due.max(now) };
+            (due - now < SECOND).then_some(due + interval)
+        });
+        admitted.is_ok()
     }
 
     /// Outbound requests that are under way in all workers. A worker that writes too much there keeps its own app from
@@ -144,9 +161,31 @@ impl Deref for Board {
     }
 }
 
+const SECOND: u64 = 1_000_000_000;
+
 /// Milliseconds of CLOCK_MONOTONIC, which all processes of this machine share.
 pub fn monotonic_ms() -> u64 {
+    monotonic_ns() / 1_000_000
+}
+
+fn monotonic_ns() -> u64 {
     let now =
         nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).expect("the monotonic clock is always there");
-    now.tv_sec() as u64 * 1000 + now.tv_nsec() as u64 / 1_000_000
+    now.tv_sec() as u64 * SECOND + now.tv_nsec() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seconds_worth_is_admitted_at_once_and_no_more() {
+        let board = Board::new(1).unwrap();
+        let rate = NonZeroU64::new(50).unwrap();
+        let admitted = (0..200).filter(|_| board.admit(rate)).count();
+        // A slow machine may take as long as some more are due.
+        assert!((50..150).contains(&admitted), "{admitted}");
+        board.header.due.store(u64::MAX - 1, Relaxed);
+        assert!(board.admit(rate), "nonsense is not believed");
+    }
 }

@@ -4,6 +4,7 @@
 use crate::scoreboard::{BUCKETS, Row, TRAPS};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +33,38 @@ pub struct Status {
     /// Seconds that compiling took in all; 0 if everything came from the cache.
     pub compile_seconds: f64,
     pub slots: Vec<Slot>,
+    /// Those that it hosts (`--config`); its own workers are gateways then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub apps: Vec<App>,
+}
+
+/// A hosted app. What its workers do is told by its own server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub struct App {
+    pub name: String,
+    pub state: AppState,
+    /// Why the last server failed; empty if it did not.
+    pub why: String,
+    /// Its server, while there is one.
+    pub pid: Option<i32>,
+    /// Servers started so far.
+    pub starts: u64,
+    /// The control socket of its server.
+    pub control: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AppState {
+    /// The next request starts its server.
+    Idle,
+    Starting,
+    Ready,
+    /// Its server does not start: requests are answered with 503, and it is tried again after a pause.
+    Failing,
+    /// It is hosted no more and finishes what it has.
+    Leaving,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -26,8 +26,12 @@ pub struct Cli {
     pub command: Option<Command>,
 
     /// The component to serve: a .wasm component, or component text (.wat)
-    #[arg(required = true, value_name = "COMPONENT")]
+    #[arg(required_unless_present = "config", value_name = "COMPONENT")]
     pub component: Option<PathBuf>,
+
+    /// Serve the apps of a configuration file; every other option is in it
+    #[arg(long, env = "WASMSERVE_CONFIG", value_name = "FILE", exclusive = true)]
+    pub config: Option<PathBuf>,
 
     #[command(flatten)]
     pub serve: ServeArgs,
@@ -61,7 +65,11 @@ pub enum Command {
     /// Check the options and the component as a start would, without serving
     Check {
         /// The component to check
-        component: PathBuf,
+        #[arg(required_unless_present = "config")]
+        component: Option<PathBuf>,
+        /// Check a configuration file, and the components of its apps
+        #[arg(long, value_name = "FILE", exclusive = true)]
+        config: Option<PathBuf>,
         #[command(flatten)]
         serve: ServeArgs,
     },
@@ -107,6 +115,9 @@ pub enum Command {
         #[command(flatten)]
         server: ServerArgs,
     },
+    /// Be the server of one hosted app
+    #[command(hide = true)]
+    App { name: String, given: i32 },
     /// Write man pages and shell completions (for packagers)
     #[command(hide = true)]
     Generate {
@@ -199,6 +210,18 @@ pub struct ServeArgs {
     /// Worker processes; `auto` is one per usable core [default: WEB_CONCURRENCY, else 1]
     #[arg(short, long, env = "WASMSERVE_WORKERS", value_name = "N")]
     pub workers: Option<String>,
+
+    /// Start more workers while requests wait for one, up to so many in all [default: as many as --workers]
+    #[arg(long, env = "WASMSERVE_MAX_WORKERS", value_name = "N")]
+    pub max_workers: Option<usize>,
+
+    /// Name of the app, in logs and for the guest [default: the component's, without its ending]
+    #[arg(long, env = "WASMSERVE_NAME", value_name = "NAME")]
+    pub name: Option<String>,
+
+    /// Seconds without a request after which the server ends, for socket activation; 0 is never
+    #[arg(long, env = "WASMSERVE_IDLE_TIMEOUT", default_value = "0", value_name = "S")]
+    pub idle_timeout: String,
 
     /// Threads per worker for guests that compute or block
     #[arg(long, env = "WASMSERVE_THREADS", default_value_t = 8, value_name = "M")]

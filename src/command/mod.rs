@@ -23,7 +23,10 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
     match (cli.command, cli.component) {
         (Some(Command::Demo(args)), _) => serve::demo(&args),
         (Some(Command::Inspect { component, json }), _) => inspect::run(&component, json),
-        (Some(Command::Check { component, serve }), _) => check::check(Source::File(component), &serve),
+        (Some(Command::Check { config: Some(config), .. }), _) => check::check_config(&config),
+        (Some(Command::Check { component: Some(component), serve, .. }), _) => {
+            check::check(Source::File(component), &serve)
+        }
         (Some(Command::New(args)), _) => new::run(&args),
         (Some(Command::Dev(args)), _) => dev::run(&args),
         (Some(Command::DevServe(args)), _) => dev::serve(&args),
@@ -35,8 +38,10 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         (Some(Command::Scale { workers, server }), _) => control::tell(&server, Order::Scale { workers }),
         (Some(Command::Recycle { worker, server }), _) => control::tell(&server, Order::Recycle { worker }),
         (Some(Command::Stop { server }), _) => control::tell(&server, Order::Stop),
+        (Some(Command::App { given, .. }), _) => serve::hosted(given),
         (Some(Command::Generate { folder }), _) => generate::generate(&folder),
         (None, Some(component)) => serve::serve(Source::File(component), &cli.serve),
-        (None, None) => Err(Failure::usage("name a component to serve, or run wasmserve --help")),
+        (None, None) if cli.config.is_some() => serve::host(&cli.config.unwrap_or_default()),
+        (Some(Command::Check { .. }), _) | (None, None) => Err(Failure::usage("name a component to serve, or run wasmserve --help")),
     }
 }

@@ -5,11 +5,19 @@ use crate::exit::Failure;
 use crate::guest::inspect::Report;
 use crate::guest::{compile, engine, plan};
 use crate::supervisor::Roles;
-use crate::{admin, worker};
+use crate::message::{Start, Task};
+use crate::{admin, gateway, worker};
 use std::fs::File;
 
 pub const ROLES: Roles =
-    Roles { key, compile: compile_to_json, plan: plan_from_json, worker: worker::run, admin: admin::run };
+    Roles { key, compile: compile_to_json, plan: plan_from_json, worker: work, admin: admin::run };
+
+fn work(start: Start, task: Task) -> ! {
+    match task {
+        Task::App { artefact, plan } => worker::run(start, artefact, plan),
+        Task::Gateway { config, folder } => gateway::run(start, &config, folder),
+    }
+}
 
 fn key(component: &[u8]) -> Result<String, String> {
     engine::key(component).map_err(|error| format!("wasmtime does not run on this machine: {error:#}"))

@@ -2,11 +2,14 @@
 
 use super::roles::ROLES;
 use crate::cli::ServeArgs;
-use crate::config::{Settings, Source};
+use crate::config::{Settings, Source, file};
 use crate::exit::Failure;
 use crate::log::Files;
-use crate::{log, supervisor};
+use crate::supervisor::Given;
+use crate::{log, sandbox, supervisor};
 use nix::sys::stat::{Mode, umask};
+use nix::unistd::Pid;
+use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
 /// The component that `wasmserve demo` serves; its source is in guests/demo.
@@ -21,6 +24,27 @@ pub fn demo(args: &ServeArgs) -> Result<(), Failure> {
     change_folder(args.chdir.as_deref())?;
     let settings = Settings::check(Source::BuiltIn(DEMO), args)?;
     start(Settings { demo: true, ..settings })
+}
+
+/// Many apps.
+pub fn host(path: &Path) -> Result<(), Failure> {
+    let path = std::path::absolute(path)?;
+    let server = file::read(&path)?.server;
+    // What the file names is relative to it, and settings are checked by now.
+    supervisor::remember_start();
+    start(server)
+}
+
+/// One of many apps, as its host has said.
+pub fn hosted(given: RawFd) -> Result<(), Failure> {
+    supervisor::remember_start();
+    let given = Given::take(given)?;
+    sandbox::die_with(Pid::from_raw(given.host))?;
+    let mut arguments = given.arguments;
+    arguments.push(format!("--fd={}", given.listener));
+    let args = file::options(&arguments).map_err(Failure::internal)?;
+    let settings = Settings::check(Source::File(given.component), &args)?;
+    start(Settings { host: Some(given.notify), ..settings })
 }
 
 /// Before any path is looked up.

@@ -4,6 +4,7 @@ use super::parse::{seconds, size};
 use crate::cli::{ClientArgs, GrantArgs, GuestArgs};
 use ipnet::IpNet;
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 /// What one instance may take, and what may come out of it.
@@ -60,6 +61,8 @@ pub struct ClientLimits {
     pub connection_requests: u64,
     pub connections: usize,
     pub connections_per_address: usize,
+    /// In all workers together; None is no limit.
+    pub requests_per_second: Option<NonZeroU64>,
     pub concurrency: u64,
 }
 
@@ -249,6 +252,7 @@ impl ClientLimits {
             connection_requests: or_never(args.limit_connection_requests),
             connections: counted("--limit-connections", args.limit_connections, MAX_CONNECTIONS, keep),
             connections_per_address: or_never(args.limit_connections_per_address as u64) as usize,
+            requests_per_second: NonZeroU64::new(args.limit_requests_per_second),
             concurrency: or_never(args.limit_concurrency),
         }
     }

@@ -15,6 +15,7 @@ use std::io::{ErrorKind, Read};
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What to serve.
@@ -23,6 +24,8 @@ pub enum Source {
     File(PathBuf),
     /// Part of the executable (`wasmserve demo`).
     BuiltIn(&'static [u8]),
+    /// Many apps (`--config`).
+    Config(PathBuf),
 }
 
 /// A folder that the guest may use.
@@ -60,6 +63,10 @@ pub struct Settings {
     pub uds_mode: u32,
     pub backlog: i32,
     pub workers: usize,
+    /// While requests wait there may be so many.
+    pub max_workers: usize,
+    /// Without a request for so long the server ends; 0 is never.
+    pub idle_timeout: Duration,
     pub threads: usize,
     pub offload: Offload,
     pub instances: Option<usize>,
@@ -102,6 +109,8 @@ pub struct Settings {
     pub client: ClientLimits,
     pub grants: Grants,
     pub sandbox: Sandbox,
+    /// Told when we are ready, where another of ours has started us.
+    pub host: Option<RawFd>,
     /// The demo closes each connection, so that a browser meets all workers, and shows process ids.
     pub demo: bool,
 }
@@ -127,6 +136,14 @@ pub struct Plan {
     pub concurrency: usize,
 }
 
+/// What the worker processes of a server do.
+pub enum Work {
+    /// They run a component: the machine code, and how it is served.
+    App { code: File, plan: Plan },
+    /// They pass requests on to the servers of the apps.
+    Gateway(Arc<file::Config>),
+}
+
 /// Instances per worker at most if nothing is said, where one serves one request at a time.
 pub const INSTANCES_SYNC: usize = 32;
 /// Upper limits that keep a mistyped number from exhausting the machine.
@@ -144,6 +161,7 @@ impl Settings {
         let workers = parse::workers(args.workers.as_deref(), &mut keep);
         for (flag, value, most) in [
             ("--workers", workers, MAX_WORKERS),
+            ("--max-workers", args.max_workers.unwrap_or(1), MAX_WORKERS),
             ("--threads", args.threads, MAX_THREADS),
             ("--instances", args.instances.unwrap_or(1), MAX_INSTANCES),
             ("--concurrency", args.concurrency, MAX_INSTANCES),
@@ -173,12 +191,14 @@ impl Settings {
         }
         let mut seconds = |flag, text: &str| parse::seconds(flag, text, &mut keep);
         let settings = Settings {
-            app: app_name(&source),
+            app: args.name.clone().unwrap_or_else(|| app_name(&source)),
             source,
             binds,
             uds_mode,
             backlog: args.backlog,
             workers,
+            max_workers: args.max_workers.unwrap_or(workers).max(workers),
+            idle_timeout: seconds("--idle-timeout", &args.idle_timeout),
             threads: args.threads,
             offload: args.offload,
             instances: args.instances,
@@ -216,6 +236,7 @@ impl Settings {
             client,
             grants,
             sandbox: args.grants.sandbox,
+            host: None,
             demo: false,
         };
         if mistakes.is_empty() { Ok(settings) } else { Err(Failure::new(Exit::Usage, mistakes.join("\n"))) }
@@ -224,7 +245,7 @@ impl Settings {
 
 fn app_name(source: &Source) -> String {
     match source {
-        Source::File(path) => path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned(),
+        Source::File(path) | Source::Config(path) => path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned(),
         Source::BuiltIn(_) => "demo".to_owned(),
     }
 }
@@ -233,7 +254,7 @@ impl Source {
     /// How messages call it.
     pub fn name(&self) -> String {
         match self {
-            Source::File(path) => display(path),
+            Source::File(path) | Source::Config(path) => display(path),
             Source::BuiltIn(_) => "the built-in demo".to_owned(),
         }
     }
@@ -241,7 +262,7 @@ impl Source {
     /// The component's bytes, as they are.
     pub fn read(&self) -> Result<Vec<u8>, Failure> {
         match self {
-            Source::File(path) => read_component(path),
+            Source::File(path) | Source::Config(path) => read_component(path),
             Source::BuiltIn(bytes) => Ok(bytes.to_vec()),
         }
     }

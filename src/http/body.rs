@@ -77,6 +77,8 @@ fn bucket(micros: u64) -> usize {
 enum Content {
     Whole { data: Option<Bytes>, trailers: Option<Box<HeaderMap>> },
     Limited(Box<Limited>),
+    /// Of another server's.
+    Relayed(WasiBody),
 }
 
 /// A body that the guest still produces, within its limits.
@@ -119,6 +121,11 @@ impl Outgoing {
     fn complete(bytes: Bytes, trailers: Option<Box<HeaderMap>>) -> Self {
         let data = Some(bytes).filter(|bytes| !bytes.is_empty());
         Self { content: Content::Whole { data, trailers }, exchange: None, entry: None, in_flight: None }
+    }
+
+    /// As another server sends it.
+    pub fn relayed(body: WasiBody) -> Self {
+        Self { content: Content::Relayed(body), exchange: None, entry: None, in_flight: None }
     }
 
     /// For a HEAD request: nobody wants the content, and its sender may finish in peace.
@@ -212,6 +219,7 @@ impl Body for Outgoing {
                 // It has ended.
                 None => None,
             },
+            Content::Relayed(body) => ready!(Pin::new(body).poll_frame(cx)),
         };
         match &frame {
             Some(Ok(frame)) => {
@@ -237,6 +245,7 @@ impl Body for Outgoing {
             Content::Whole { data, trailers } => data.is_none() && trailers.is_none(),
             // Only its end tells whether the instance lived to see it.
             Content::Limited(_) => false,
+            Content::Relayed(body) => body.is_end_stream(),
         }
     }
 
@@ -251,6 +260,7 @@ impl Body for Outgoing {
                 }
             }
             Content::Limited(limited) => limited.body.size_hint(),
+            Content::Relayed(body) => body.size_hint(),
         }
     }
 }

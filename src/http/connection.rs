@@ -1,4 +1,4 @@
-//! What all connections of a worker share; each request to the lane and its answer back.
+//! What all connections of a process share; each request to the lane, or to whoever passes it on, and its answer back.
 
 use super::access::Entry;
 use super::activity::{Activity, Turn};
@@ -16,6 +16,7 @@ use crate::config::{ClientLimits, Settings};
 use crate::lane::exchange::Exchange;
 use crate::lane::{Lane, Outcome, Refusal};
 use crate::log;
+use crate::scoreboard::{Board, Row};
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue};
 use http::{Method, Request, Response, Version};
 use http_body::Body;
@@ -34,6 +35,7 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
+use wasmtime_wasi_http::WasiBody;
 
 static INSTANCE: HeaderName = HeaderName::from_static("x-wasmserve-instance");
 
@@ -71,10 +73,25 @@ impl fmt::Display for Peer {
     }
 }
 
-/// What all connections of a worker share.
+/// Passes requests on to other servers.
+pub trait Relay: Send + Sync {
+    fn relay<'a>(&'a self, request: Request<WasiBody>, peer: Peer) -> Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
+}
+
+/// Who answers requests.
+enum Backend {
+    /// Guests in this process.
+    Lane(Lane),
+    Relay(Box<dyn Relay>),
+}
+
+/// What all connections of a process share.
 pub struct Front {
-    lane: Lane,
+    backend: Backend,
     settings: Arc<Settings>,
+    worker: usize,
+    row: &'static Row,
+    board: Board,
     pub http1: http1::Builder,
     pub http2: http2::Builder<Streams>,
     /// True once connections are to end after what they are doing.
@@ -86,9 +103,29 @@ pub struct Front {
 }
 
 impl Front {
-    pub fn new(lane: Lane, settings: Arc<Settings>) -> Self {
+    /// In front of this worker's guests.
+    pub fn new(lane: Lane, settings: Arc<Settings>, board: Board) -> Self {
+        let (worker, row) = (lane.shop().worker, lane.shop().row);
+        Self::of(Backend::Lane(lane), settings, worker, row, board)
+    }
+
+    /// In front of other servers.
+    pub fn relaying(
+        relay: Box<dyn Relay>,
+        settings: Arc<Settings>,
+        worker: usize,
+        row: &'static Row,
+        board: Board,
+    ) -> Self {
+        Self::of(Backend::Relay(relay), settings, worker, row, board)
+    }
+
+    fn of(backend: Backend, settings: Arc<Settings>, worker: usize, row: &'static Row, board: Board) -> Self {
         Self {
-            lane,
+            backend,
+            worker,
+            row,
+            board,
             crowd: Crowd::new(&settings.client),
             http1: protocol::http1(&settings),
             http2: protocol::http2(&settings),
@@ -143,7 +180,7 @@ impl Front {
 
     /// Screens a request, lets a guest answer it, and counts and logs it.
     async fn answer(&self, mut request: Request<Incoming>, peer: Peer, activity: &Activity) -> Answer {
-        let in_flight = InFlight::new(self.lane.shop().row);
+        let in_flight = InFlight::new(self.row);
         let mut entry = self.settings.access_log.then(|| {
             Box::new(Entry {
                 client: peer,
@@ -153,18 +190,21 @@ impl Front {
                 status: 0,
                 bytes: 0,
                 began: in_flight.began(),
-                worker: self.lane.shop().worker,
+                worker: self.worker,
                 instance: 0,
             })
         });
         let answer = match self.screen(&mut request, peer, activity) {
-            None => self.call(request, &mut entry).await,
+            None => match &self.backend {
+                Backend::Lane(lane) => self.call(lane, request, &mut entry).await,
+                Backend::Relay(relay) => self.relay(&**relay, request, peer).await,
+            },
             Some(answer) => answer,
         };
         if answer.headers().contains_key(CONNECTION) {
             activity.set_refused();
         }
-        self.lane.shop().row.requests.fetch_add(1, Relaxed);
+        self.row.requests.fetch_add(1, Relaxed);
         if let Some(entry) = &mut entry {
             entry.status = answer.status().as_u16();
         }
@@ -181,20 +221,41 @@ impl Front {
         if let Err(rejection) = screened {
             return Some(response::rejection(rejection));
         }
-        let full = self.lane.shop().row.in_flight.load(Relaxed) > self.limits().concurrency;
-        full.then(|| response::unavailable(Duration::from_secs(1)))
+        if self.row.in_flight.load(Relaxed) > self.limits().concurrency {
+            return Some(response::unavailable(Duration::from_secs(1)));
+        }
+        let too_many = self.limits().requests_per_second.is_some_and(|rate| !self.board.admit(rate));
+        too_many.then(response::too_many)
     }
 
-    async fn call(&self, request: Request<Incoming>, entry: &mut Option<Box<Entry>>) -> Answer {
+    async fn relay(&self, relay: &dyn Relay, request: Request<Incoming>, peer: Peer) -> Answer {
+        let mut fault = None;
+        let request = request.map(|body| {
+            if body.is_end_stream() {
+                return empty();
+            }
+            let upload = Upload::new(body, self.limits());
+            fault = Some(upload.fault());
+            upload.boxed_unsync()
+        });
+        let mut answer = relay.relay(request, peer);
+        poll_fn(|cx| match fault.as_ref().map(|fault| fault.poll_status(cx)) {
+            Some(Poll::Ready(status)) => Poll::Ready(response::rejection(upload::rejection(status))),
+            _ => answer.as_mut().poll(cx),
+        })
+        .await
+    }
+
+    async fn call(&self, lane: &Lane, request: Request<Incoming>, entry: &mut Option<Box<Entry>>) -> Answer {
         let (parts, body) = request.into_parts();
         let head_only = parts.method == Method::HEAD;
         let mut fault = None;
         let body = if body.is_end_stream() {
-            http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync()
+            empty()
         } else {
             let upload = Upload::new(body, self.limits());
             let fault = fault.insert(upload.fault());
-            if self.lane.shop().plan.concurrency == 1 {
+            if lane.shop().plan.concurrency == 1 {
                 // An instance that serves one request at a time is not to wait for a slow upload's beginning.
                 match upload::read_ahead(upload).await {
                     Ok(body) => body.boxed_unsync(),
@@ -204,7 +265,7 @@ impl Front {
                 upload.boxed_unsync()
             }
         };
-        let mut reply = match self.lane.push(Request::from_parts(parts, body)) {
+        let mut reply = match lane.push(Request::from_parts(parts, body)) {
             Ok(reply) => reply,
             Err(refusal) => return self.refuse(refusal),
         };
@@ -226,10 +287,10 @@ impl Front {
                 exchange.set_delivered();
                 self.refuse(Refusal::Error(message))
             }
-            Ok(outcome) => self.deliver(outcome, &exchange, head_only).await,
+            Ok(outcome) => self.deliver(lane, outcome, &exchange, head_only).await,
         };
         if self.settings.identify {
-            let shop = self.lane.shop();
+            let shop = lane.shop();
             let place = format!("{}/{}/{}", shop.worker, exchange.instance(), shop.generation);
             if let Ok(value) = HeaderValue::try_from(place) {
                 answer.headers_mut().insert(INSTANCE.clone(), value);
@@ -238,7 +299,7 @@ impl Front {
         answer
     }
 
-    async fn deliver(&self, outcome: Outcome, exchange: &Arc<Exchange>, head_only: bool) -> Answer {
+    async fn deliver(&self, lane: &Lane, outcome: Outcome, exchange: &Arc<Exchange>, head_only: bool) -> Answer {
         let (mut parts, body) = match outcome {
             Ok(response) => response.into_parts(),
             Err(refusal) => {
@@ -248,7 +309,7 @@ impl Front {
         };
         // A guest may not say how the connection goes on.
         strip_hop_by_hop(&mut parts.headers);
-        match Outgoing::collect(body, exchange.clone(), self.lane.shop()).await {
+        match Outgoing::collect(body, exchange.clone(), lane.shop()).await {
             Ok(body) if head_only => {
                 // The length that a GET would have had (RFC 9110 section 9.3.2), where it is known.
                 if let Some(length) = body.size_hint().exact().filter(|length| *length > 0) {
@@ -268,18 +329,21 @@ impl Front {
         let (answer, failure) =
             response::refusal(refusal, || format!("{:08x}{:08x}", self.seed, self.failures.fetch_add(1, Relaxed)));
         if let Some((request_id, message)) = failure {
-            let shop = self.lane.shop();
             let text = &message[..log::fitting(&message, log::MAX_TEXT - 200)];
             tracing::error!(
                 event = "request-failed",
                 request_id,
-                app = &*shop.app,
-                worker = shop.worker,
+                app = self.settings.app,
+                worker = self.worker,
                 "request {request_id} failed: {text}"
             );
         }
         answer
     }
+}
+
+fn empty() -> WasiBody {
+    http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync()
 }
 
 /// Counts a connection for as long as it lives.

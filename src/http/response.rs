@@ -11,7 +11,7 @@ pub type Answer = Response<Outgoing>;
 
 pub static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-fn text(status: StatusCode, text: String) -> Answer {
+pub fn text(status: StatusCode, text: String) -> Answer {
     let mut response = Response::new(Outgoing::whole(text));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
@@ -45,6 +45,14 @@ pub fn unavailable(retry_after: Duration) -> Answer {
     let mut response = text(status, format!("{status}\n"));
     let seconds = retry_after.as_secs_f64().ceil().max(1.0) as u64;
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    response
+}
+
+/// The answer to a client that asks too often (RFC 6585 section 4).
+pub fn too_many() -> Answer {
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    let mut response = text(status, format!("{status}\n"));
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     response
 }
 

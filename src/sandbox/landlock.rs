@@ -22,6 +22,7 @@ pub fn restrict(role: &Role) -> Result<RulesetStatus, RulesetError> {
     let (dirs, ports) = match role {
         Role::Worker { dirs, connects: true } => (*dirs, BitFlags::from(AccessNet::BindTcp)),
         Role::Worker { dirs, connects: false } => (*dirs, AccessNet::from_all(NEWEST)),
+        Role::Gateway { dirs } => (*dirs, AccessNet::from_all(NEWEST)),
         Role::Compiler | Role::Admin => (&[][..], AccessNet::from_all(NEWEST)),
     };
     let ruleset = Ruleset::default()

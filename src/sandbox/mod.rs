@@ -25,6 +25,8 @@ pub enum Role<'a> {
     Worker { dirs: &'a [Dir], connects: bool },
     Compiler,
     Admin,
+    /// Connects to Unix sockets, and serves files from these folders.
+    Gateway { dirs: &'a [Dir] },
 }
 
 /// What this machine lacks of the sandbox: for the one process that can tell it once for all.

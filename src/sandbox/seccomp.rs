@@ -54,6 +54,11 @@ fn allowed(role: &Role) -> Result<Rules, BackendError> {
     let lists = match role {
         Role::Compiler => vec![calls::ALL],
         Role::Admin => vec![calls::ALL, calls::LOOP],
+        Role::Gateway { dirs } => {
+            let mut lists = vec![calls::ALL, calls::LOOP, &[libc::SYS_connect]];
+            lists.extend((!dirs.is_empty()).then_some(calls::FILES));
+            lists
+        }
         Role::Worker { dirs, connects } => {
             let mut lists = vec![calls::ALL, calls::LOOP, calls::INSTANCES];
             lists.extend((!dirs.is_empty()).then_some(calls::FILES));
@@ -63,12 +68,15 @@ fn allowed(role: &Role) -> Result<Rules, BackendError> {
     };
     let mut rules: Rules = lists.concat().into_iter().map(|number| (number, Vec::new())).collect();
     rules.extend(for_all()?);
-    if matches!(role, Role::Admin | Role::Worker { .. }) {
+    if matches!(role, Role::Admin | Role::Gateway { .. } | Role::Worker { .. }) {
         rules.extend(for_a_loop()?);
         rules.insert(libc::SYS_setsockopt, options(matches!(role, Role::Worker { connects: true, .. }))?);
     }
-    if matches!(role, Role::Compiler | Role::Worker { .. }) {
+    if matches!(role, Role::Compiler | Role::Gateway { .. } | Role::Worker { .. }) {
         rules.insert(libc::SYS_clone, vec![rule([masked(0, NEW_THREAD.0, NEW_THREAD.1)?])?]);
+    }
+    if matches!(role, Role::Gateway { .. }) {
+        rules.insert(libc::SYS_socket, vec![rule([is(0, libc::AF_UNIX as u64)?, stream(1)?])?]);
     }
     if let Role::Worker { connects, .. } = role {
         // Our own share of the processor, and nobody else's.

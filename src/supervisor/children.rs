@@ -97,7 +97,7 @@ impl Supervisor {
         if !self.served && self.slots[..self.wanted].iter().all(Slot::is_ready) {
             self.served = true;
             let addresses = self.sockets.addresses();
-            ready::tell(&self.settings, &self.generations.current.loaded.plan, &addresses);
+            ready::tell(&self.settings, &self.generations.current.loaded.work, &addresses);
             self.notify.ready(self.summary());
             super::upgrade::tell_ready();
             // Most of what ran until here never runs again.
@@ -140,6 +140,7 @@ impl Supervisor {
                 // Others are not ours: we may be process 1 of a container.
                 None => {
                     let _ = self.generations.reaped(pid, status)
+                        || self.apps.ended(pid, status)
                         || self.admin_ended(pid)
                         || self.upgrade_ended(pid, status);
                 }

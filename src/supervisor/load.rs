@@ -4,7 +4,7 @@
 use super::Roles;
 use super::cache::Cache;
 use super::signals::{Signals, unblock_in_child};
-use crate::config::{CompileLimits, Plan, Settings};
+use crate::config::{CompileLimits, Settings, Source, Work, file};
 use crate::exit::{Exit, Failure};
 use crate::sandbox::{self, Role};
 use crate::sys;
@@ -19,14 +19,12 @@ use nix::unistd::{Pid, pipe2};
 use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Read, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A component that is ready to be mapped, and how it is served.
 pub struct Loaded {
-    pub code: File,
-    /// What the component is, as JSON (`guest::inspect::Report`).
-    pub report: String,
-    pub plan: Plan,
+    pub work: Work,
     /// It did not come from the cache.
     pub was_compiled: bool,
 }
@@ -47,6 +45,10 @@ pub enum Loading {
 
 /// Begins to load: what was compiled before is there at once.
 pub fn begin(settings: &Settings, roles: Roles) -> Result<Loading, Failure> {
+    if let Source::Config(path) = &settings.source {
+        let work = Work::Gateway(Arc::new(file::read(path)?));
+        return Ok(Loading::Done(Loaded { work, was_compiled: false }));
+    }
     let bytes = settings.source.read()?;
     let cache = Cache::open(settings.cache_dir.as_deref());
     let key = (roles.key)(&bytes).map_err(Failure::internal)?;
@@ -54,7 +56,7 @@ pub fn begin(settings: &Settings, roles: Roles) -> Result<Loading, Failure> {
         match (roles.plan)(settings, &entry.report) {
             Ok(plan) => {
                 let code = readable(entry.code, settings);
-                return Ok(Loading::Done(Loaded { code, report: entry.report, plan, was_compiled: false }));
+                return Ok(Loading::Done(Loaded { work: Work::App { code, plan }, was_compiled: false }));
             }
             Err(failure) if failure.exit == Exit::Load => return Err(failure),
             // An entry that cannot be read: made anew.
@@ -257,7 +259,7 @@ impl Compiling {
                 code = readable(entry.code, settings);
             }
         }
-        Ok(Loaded { code, report, plan, was_compiled: true })
+        Ok(Loaded { work: Work::App { code, plan }, was_compiled: true })
     }
 }
 

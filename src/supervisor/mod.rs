@@ -3,10 +3,13 @@
 //! is always safe.
 
 mod admin;
+mod apps;
 mod cache;
 mod cgroup;
 mod children;
 mod control;
+mod demand;
+mod host;
 mod load;
 mod logs;
 mod notify;
@@ -22,12 +25,13 @@ mod status;
 mod upgrade;
 mod watch;
 
+pub use host::Given;
 pub use load::{Loaded, load};
 pub use upgrade::remember_start;
 
 use crate::config::{Plan, Settings};
 use crate::exit::Failure;
-use crate::message::{AdminStart, Start};
+use crate::message::{AdminStart, Start, Task};
 use crate::sandbox;
 use std::fs::File;
 use std::sync::Arc;
@@ -42,7 +46,7 @@ pub struct Roles {
     pub compile: fn(Vec<u8>, &mut File) -> Result<String, String>,
     /// How a component with this report is served.
     pub plan: fn(&Settings, &str) -> Result<Plan, Failure>,
-    pub worker: fn(Start) -> !,
+    pub worker: fn(Start, Task) -> !,
     pub admin: fn(AdminStart) -> !,
 }
 
@@ -56,12 +60,14 @@ pub fn supervise(settings: Settings, roles: Roles) -> Result<(), Failure> {
         None => sockets::bind(&settings)?,
     };
     let pid_file = pid_file::PidFile::write(settings.pid_file.as_deref())?;
+    let notify = notify::Notify::new(settings.host);
     let began = Instant::now();
-    let loaded = load(&settings, roles, Some(&signals))?;
+    let loaded = load(&settings, roles, Some(&signals)).inspect_err(|failure| notify.failed(&failure.message))?;
     let compile_seconds = if loaded.was_compiled { began.elapsed().as_secs_f64() } else { 0.0 };
     // From here on there is somebody who answers.
     let control = control::Control::open(settings.control.as_deref())?;
     let admin = admin::Admin::open(settings.admin)?;
-    let parts = run::Parts { signals, sockets, loaded, compile_seconds, control, admin, pid_file };
+    let apps = apps::Apps::open(&loaded, &settings)?;
+    let parts = run::Parts { signals, sockets, loaded, compile_seconds, control, admin, pid_file, notify, apps };
     run::Supervisor::new(settings, roles, parts)?.run()
 }

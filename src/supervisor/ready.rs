@@ -1,9 +1,28 @@
 //! The line that tells that everything works.
 
-use crate::config::{Plan, Settings};
+use crate::config::{Plan, Settings, Work, file};
 use crate::log;
 
-pub fn tell(settings: &Settings, plan: &Plan, addresses: &[String]) {
+pub fn tell(settings: &Settings, work: &Work, addresses: &[String]) {
+    match work {
+        Work::App { plan, .. } => tell_app(settings, plan, addresses),
+        Work::Gateway(config) => tell_gateway(settings, config, addresses),
+    }
+}
+
+fn tell_gateway(settings: &Settings, config: &file::Config, addresses: &[String]) {
+    let (apps, routes, gateways) = (config.apps.len(), config.routes.len(), settings.workers);
+    let config = settings.source.name();
+    let text = format!("serving {apps} apps of {config} on {}, {routes} routes, {gateways} gateways", addresses.join(", "));
+    if log::is_text() {
+        tracing::info!("{text}");
+    } else {
+        let url = addresses.first().map_or("", String::as_str);
+        tracing::info!(event = "ready", url, config, apps, routes, gateways, "{text}");
+    }
+}
+
+fn tell_app(settings: &Settings, plan: &Plan, addresses: &[String]) {
     let handler = if plan.is_async { "async" } else { "sync" };
     let lifespan = if plan.lifespan.is_some() { "on" } else { "off" };
     let isolation = if plan.fresh { "request" } else { "worker" };

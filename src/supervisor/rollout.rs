@@ -176,6 +176,13 @@ impl Supervisor {
     }
 
     fn roll(&mut self, rollout: Rollout) {
+        // What is new must be there before anybody is told of it.
+        if let Step::Canary(target) = &rollout.step
+            && let Err(failure) = self.apps.prepare(&target.loaded.work)
+        {
+            self.generations.rollout = Some(rollout);
+            return self.abort_rollout(&failure);
+        }
         self.generations.rollout = Some(rollout);
         self.slots.iter_mut().for_each(Slot::forget_failures);
     }
@@ -211,6 +218,7 @@ impl Supervisor {
         let Some(rollout) = self.generations.rollout.take() else { return };
         let old = std::mem::replace(&mut self.generations.current, target);
         self.generations.previous = Some(old);
+        self.apps.apply(&self.generations.current.loaded.work);
         let (name, generation) = (rollout.name, rollout.number);
         tracing::info!(event = "reload-finished", generation, "{name}: generation {generation} serves");
         let message = format!("generation {generation} serves");
@@ -222,6 +230,7 @@ impl Supervisor {
         let Some(rollout) = self.generations.rollout.take() else { return };
         let (name, generation, message) = (rollout.name, rollout.number, failure.message.clone());
         let goes_on = self.generations.current.number;
+        self.apps.apply(&self.generations.current.loaded.work);
         let text = &message[..crate::log::fitting(&message, crate::log::MAX_TEXT - 400)];
         tracing::error!(
             event = "reload-failed",

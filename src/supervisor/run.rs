@@ -1,8 +1,10 @@
 //! The loop: children report, end, go silent; signals and clients say what is wanted; what is due is done.
 
 use super::admin::Admin;
+use super::apps::Apps;
 use super::cgroup::OomKills;
 use super::control::Control;
+use super::demand::Demand;
 use super::load::Loaded;
 use super::notify::Notify;
 use super::pid_file::PidFile;
@@ -13,9 +15,9 @@ use super::sockets::Sockets;
 use super::upgrade::{self, Upgrade};
 use super::watch::Watch;
 use super::{Roles, logs};
-use crate::config::{MAX_WORKERS, Settings};
+use crate::config::{MAX_WORKERS, Settings, Work};
 use crate::exit::Failure;
-use crate::message::{Start, ToWorker, send_with};
+use crate::message::{Start, Task, ToWorker, send_with};
 use crate::scoreboard::Board;
 use crate::sys;
 use nix::errno::Errno;
@@ -52,6 +54,9 @@ pub struct Supervisor {
     pub pid_file: PidFile,
     pub notify: Notify,
     watch: Option<Watch>,
+    pub demand: Demand,
+    /// Those that this server hosts; none where it is itself an app's.
+    pub apps: Apps,
     pub oom_kills: OomKills,
     pub began: Instant,
     /// All workers have been ready once.
@@ -73,6 +78,8 @@ pub struct Parts {
     pub control: Control,
     pub admin: Option<Admin>,
     pub pid_file: PidFile,
+    pub notify: Notify,
+    pub apps: Apps,
 }
 
 pub struct Ending {
@@ -108,8 +115,10 @@ impl Supervisor {
             control: parts.control,
             admin: parts.admin,
             upgrade: None,
+            demand: Demand::new(),
+            apps: parts.apps,
             pid_file: parts.pid_file,
-            notify: Notify::new(),
+            notify: parts.notify,
             oom_kills: OomKills::watch(),
             began: now,
             served: false,
@@ -133,6 +142,7 @@ impl Supervisor {
             self.advance_rollout();
             self.advance_upgrade();
             self.reap();
+            self.apps.advance(&self.settings, self.ending.is_none());
             self.check_children();
             self.listen_to_control();
             if self.watch.as_mut().is_some_and(Watch::take) && self.is_serving() {
@@ -140,12 +150,15 @@ impl Supervisor {
             }
             self.advance_rollout();
             self.place_orphans();
+            self.follow_demand();
             self.notify.alive();
             if self.is_serving() {
                 self.notify.status(self.summary());
             }
             if let Some(ending) = &self.ending
                 && self.slots.iter().all(|slot| slot.children.is_empty())
+                // Only now, as the gateways' last requests went to them.
+                && self.apps.stop()
             {
                 let result = match &ending.result {
                     Ok(()) => Ok(()),
@@ -158,7 +171,7 @@ impl Supervisor {
         }
     }
 
-    fn children(&self) -> impl Iterator<Item = &Child> {
+    pub fn children(&self) -> impl Iterator<Item = &Child> {
         self.slots.iter().flat_map(|slot| &slot.children)
     }
 
@@ -174,6 +187,7 @@ impl Supervisor {
             let output = if has_output { PollFlags::POLLOUT } else { PollFlags::empty() };
             PollFd::new(descriptor, PollFlags::POLLIN | output)
         }));
+        watched.extend(self.apps.descriptors().map(|one| PollFd::new(one, PollFlags::POLLIN)));
         let others = [
             self.generations.descriptor(),
             self.upgrade.as_ref().and_then(Upgrade::descriptor),
@@ -182,7 +196,7 @@ impl Supervisor {
         watched.extend(others.into_iter().flatten().map(|one| PollFd::new(one, PollFlags::POLLIN)));
         let starts = self.slots.iter().filter_map(|slot| slot.start_at);
         let others =
-            [self.watch.as_ref().and_then(Watch::due), self.notify.due(), self.admin.as_ref().and_then(Admin::due)];
+            [self.watch.as_ref().and_then(Watch::due), self.notify.due(), self.admin.as_ref().and_then(Admin::due), self.demand_due()];
         let due = self.children().filter_map(Child::deadline).chain(starts).chain(others.into_iter().flatten()).min();
         let pause = due.map_or(LOOK, |due| due.saturating_duration_since(Instant::now()).min(LOOK));
         // Rounded up, so that what is due then is due.
@@ -227,10 +241,12 @@ impl Supervisor {
         let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
         let supervisor = getpid();
         let generation = self.generations.wanted_in(index).clone();
+        let task = match &generation.loaded.work {
+            Work::App { code, plan } => Task::App { artefact: code.as_raw_fd(), plan: plan.clone() },
+            Work::Gateway(config) => Task::Gateway { config: config.clone(), folder: self.apps.folder() },
+        };
         let start = Start {
             settings: self.settings.clone(),
-            plan: generation.loaded.plan.clone(),
-            artefact: generation.loaded.code.as_raw_fd(),
             listeners: self.sockets.slot(index)?.iter().map(AsRawFd::as_raw_fd).collect(),
             slot: index,
             generation: generation.number,
@@ -242,7 +258,7 @@ impl Supervisor {
         let run = self.roles.worker;
         let pid = sys::fork(|| {
             unblock_in_child();
-            run(start)
+            run(start, task)
         })?;
         let deadline =
             Instant::now() + self.settings.timeout_startup + GRACE + self.settings.timeout_worker_healthcheck;

@@ -31,6 +31,7 @@ impl Supervisor {
             workers: self.wanted,
             compile_seconds: self.generations.compile_seconds,
             slots: (0..self.slots.len()).map(|index| self.slot_status(index)).collect(),
+            apps: self.apps.status(),
         }
     }
 

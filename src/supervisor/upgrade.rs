@@ -1,10 +1,11 @@
 //! USR2: the executable that is now on disk takes over. It is started beside us with our listening sockets; once it
 //! serves, whoever asked for it ends us (TERM), or ends it and we go on.
 
+use super::host::keep_over_exec;
 use super::run::Supervisor;
 use crate::exit::Failure;
 use crate::sys;
-use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::WaitStatus;
 use nix::unistd::{Pid, getppid, pipe2};
@@ -71,6 +72,11 @@ pub fn remember_start() {
     if let (Ok(executable), Ok(folder)) = (std::env::current_exe(), std::env::current_dir()) {
         let _ = START.set((executable, folder));
     }
+}
+
+/// What runs here, or what is at its place by now.
+pub fn executable() -> Result<&'static PathBuf, Failure> {
+    START.get().map(|(executable, _)| executable).ok_or_else(|| Failure::internal("the executable's path is not known"))
 }
 
 /// A successor under way, or serving beside us.
@@ -190,13 +196,5 @@ impl Supervisor {
         if let Some(upgrade) = self.upgrade.as_ref().filter(|upgrade| upgrade.ready.is_some()) {
             let _ = kill(upgrade.pid, Signal::SIGTERM);
         }
-    }
-}
-
-/// Whether a process that we start inherits these. Nothing else is started meanwhile: there is one thread.
-fn keep_over_exec(descriptors: &[BorrowedFd<'_>], keep: bool) {
-    let flag = if keep { FdFlag::empty() } else { FdFlag::FD_CLOEXEC };
-    for descriptor in descriptors {
-        let _ = fcntl(descriptor, FcntlArg::F_SETFD(flag));
     }
 }

@@ -35,7 +35,7 @@ impl Watch {
         }
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
         let mut watch = Self { inotify, folders: HashMap::new(), changed: None };
-        if let Source::File(path) = &settings.source {
+        if let Source::File(path) | Source::Config(path) = &settings.source {
             // Where it is a link, what it points to may be written, too.
             for path in [Some(path.clone()), path.canonicalize().ok()].into_iter().flatten() {
                 let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));

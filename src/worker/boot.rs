@@ -1,8 +1,8 @@
 //! From a fork to a worker that is ready: the order of steps is the design's.
 
-use super::serve;
+use super::{drain, serve};
 use crate::capability::reach::Reach;
-use crate::config::Settings;
+use crate::config::{Plan, Settings};
 use crate::exit::{Exit, Failure};
 use crate::guest::template::Template;
 use crate::http::connection::Front;
@@ -14,26 +14,18 @@ use crate::sandbox::{self, Role};
 use crate::sys::{self, Share};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// The loop has little to do at a time, and clients wait for it: it goes ahead of guests that compute.
-const LOOP_SHARE: Share = Share { nice: 0, slice: Duration::from_micros(100) };
+pub const LOOP_SHARE: Share = Share { nice: 0, slice: Duration::from_micros(100) };
 /// Threads for what blocks in the host itself: a guest's files and look-ups.
 const HOST_THREADS: usize = 4;
 
-pub fn boot(start: Start) -> Result<(), Failure> {
-    sandbox::die_with(start.supervisor)?;
-    raise_descriptor_limit();
-    let mut keep = vec![start.artefact, start.channel];
-    keep.extend(&start.listeners);
-    keep.extend(crate::log::descriptors());
-    sys::close_all_except(&keep);
-    let artefact = File::from(sys::inherited(start.artefact));
-    let channel = sys::inherited(start.channel);
-    let listeners = start.listeners.iter().copied().map(sys::inherited).collect();
-
+pub fn boot(start: Start, artefact: RawFd, plan: Plan) -> Result<(), Failure> {
+    let (channel, listeners) = settle(&start, &[artefact])?;
+    let artefact = File::from(sys::inherited(artefact));
     let settings = match with_secrets(&start.settings) {
         Ok(settings) => Arc::new(settings),
         Err(message) => return refuse(&channel, FromWorker::FileFailed { message }),
@@ -43,7 +35,7 @@ pub fn boot(start: Start) -> Result<(), Failure> {
     }
     // It reads files of /etc: not as a privileged user, and while they can still be read.
     let reach = Reach::new(&settings.grants, start.row, start.board)?;
-    let template = match Template::new(settings.clone(), &start.plan, &artefact, start.row, reach) {
+    let template = match Template::new(settings.clone(), &plan, &artefact, start.row, reach) {
         Ok(template) => template,
         Err(error) => return refuse(&channel, FromWorker::LoadFailed { message: shorten(&format!("{error:#}")) }),
     };
@@ -68,7 +60,7 @@ pub fn boot(start: Start) -> Result<(), Failure> {
             pool: Pool::new(settings.threads, tokio::runtime::Handle::current()),
             longest_poll: Default::default(),
             row: start.row,
-            plan: start.plan,
+            plan,
             settings: settings.clone(),
         });
         serve::start_heartbeat(start.row, settings.timeout_worker_healthcheck);
@@ -81,9 +73,23 @@ pub fn boot(start: Start) -> Result<(), Failure> {
                 return refuse(&channel, FromWorker::LoadFailed { message: shorten(&message) });
             }
         }
-        let front = Arc::new(Front::new(lane.clone(), settings.clone()));
-        serve::serve(&front, &lane, channel, listeners, start.slot).await
+        let front = Arc::new(Front::new(lane.clone(), settings.clone(), start.board));
+        let listeners = serve::serve(&front, start.row, channel, listeners, start.slot).await?;
+        drain::drain(&front, &lane, listeners).await;
+        Ok(())
     })
+}
+
+/// A child's first steps: it ends with the supervisor, and has nothing open but what it was given.
+pub fn settle(start: &Start, others: &[RawFd]) -> Result<(OwnedFd, Vec<OwnedFd>), Failure> {
+    sandbox::die_with(start.supervisor)?;
+    raise_descriptor_limit();
+    let mut keep = others.to_vec();
+    keep.push(start.channel);
+    keep.extend(&start.listeners);
+    keep.extend(crate::log::descriptors());
+    sys::close_all_except(&keep);
+    Ok((sys::inherited(start.channel), start.listeners.iter().copied().map(sys::inherited).collect()))
 }
 
 /// The settings with the values of variables that only we may read: of all processes of this server they are in its
@@ -100,7 +106,7 @@ fn with_secrets(settings: &Settings) -> Result<Settings, String> {
 }
 
 /// A failure of the operating system's is told here; a sandbox that cannot be had is the supervisor's to tell.
-fn unconfined(channel: &OwnedFd, failure: Failure) -> Result<(), Failure> {
+pub fn unconfined(channel: &OwnedFd, failure: Failure) -> Result<(), Failure> {
     match failure.exit {
         Exit::Sandbox => refuse(channel, FromWorker::SandboxFailed { message: shorten(&failure.message) }),
         _ => Err(failure),

@@ -1,16 +1,23 @@
 //! A worker process, by its life: boot, serve, drain.
 
-mod boot;
+pub mod boot;
 mod drain;
 mod listener;
-mod serve;
+pub mod serve;
 
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
+use crate::config::Plan;
 use crate::message::Start;
+use std::os::fd::RawFd;
 
 /// Runs a worker in a freshly forked process.
-pub fn run(start: Start) -> ! {
-    let exit = match boot::boot(start) {
+pub fn run(start: Start, artefact: RawFd, plan: Plan) -> ! {
+    end(boot::boot(start, artefact, plan))
+}
+
+/// Ends the process.
+pub fn end(result: Result<(), Failure>) -> ! {
+    let exit = match result {
         Ok(()) => Exit::Success,
         Err(failure) => {
             tracing::error!("{failure}");

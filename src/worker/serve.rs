@@ -1,10 +1,8 @@
 //! A worker at work: it accepts on its slot's sockets, listens to the supervisor, shows signs of life.
 
-use super::drain;
 use super::listener::Listener;
 use crate::exit::Failure;
 use crate::http::connection::Front;
-use crate::lane::Lane;
 use crate::log;
 use crate::message::{FromWorker, Received, ToWorker, receive_with, send_message};
 use crate::scoreboard::Row;
@@ -109,21 +107,21 @@ async fn recover(error: io::Error) {
     }
 }
 
-/// Serves until the supervisor or a signal ends it, then drains.
+/// Serves until the supervisor or a signal ends it. What is left is to drain.
 pub async fn serve(
     front: &Arc<Front>,
-    lane: &Lane,
+    row: &'static Row,
     channel: OwnedFd,
     sockets: Vec<OwnedFd>,
     slot: usize,
-) -> Result<(), Failure> {
+) -> Result<Listeners, Failure> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut listeners = Listeners { front: front.clone(), slots: HashMap::new() };
     listeners.accept(slot, sockets)?;
     // Like a datagram socket, a SOCK_SEQPACKET one keeps the borders of messages; closed, it yields empty ones.
     let channel = UnixDatagram::from_std(channel.into())?;
     // From here on silence means something, and starting up may have held the loop.
-    lane.shop().row.beat();
+    row.beat();
     send_message(channel.as_fd(), &FromWorker::Ready)?;
     loop {
         let (message, descriptors) = tokio::select! {
@@ -153,6 +151,5 @@ pub async fn serve(
             Received::Nothing | Received::Closed => return Err(Failure::internal("the supervisor is gone")),
         }
     }
-    drain::drain(front, lane, listeners).await;
-    Ok(())
+    Ok(listeners)
 }

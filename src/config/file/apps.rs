@@ -5,16 +5,15 @@ use super::keys::{self, Key, Scope};
 use super::mistakes::{Mistakes, Text};
 use super::routes::{Action, Match, Route};
 use super::table::{Entry, Table};
-use super::{App, Cgroup, Workers};
+use super::{App, Workers};
 use crate::config::{MAX_WORKERS, Settings, Source};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// Keys of an app that are no options of the command line.
-pub const APP_KEYS: [&str; 9] =
-    ["component", "route", "workers", "idle-timeout", "env", "dirs", "cgroup", "limits", "allow"];
+pub const APP_KEYS: [&str; 7] = ["component", "route", "workers", "env", "dirs", "limits", "allow"];
+/// Seconds after which an app that may have no worker loses them all, if nothing else is said.
 const IDLE_TIMEOUT: &str = "60";
 
 /// A table's options, with the places that they come from.
@@ -91,6 +90,20 @@ impl Options {
         match key.try_value(&[format!("--{}={value}", key.option)]) {
             Ok(()) => self.push(&key.option, Some(&value), &entry.path, &entry.span),
             Err(why) => entry.mistake(text, &why, mistakes),
+        }
+    }
+
+    /// What follows from the form that the file has for them.
+    fn finish(&mut self, name: &str, workers: Workers) {
+        self.arguments.push(format!("--name={name}"));
+        self.arguments.push(format!("--workers={}", workers.min.max(1)));
+        self.arguments.push(format!("--max-workers={}", workers.max));
+        let has_timeout = self.arguments.iter().any(|argument| argument.starts_with("--idle-timeout="));
+        match workers.min {
+            0 if !has_timeout => self.arguments.push(format!("--idle-timeout={IDLE_TIMEOUT}")),
+            0 => {}
+            // It has workers whether or not there is something to do.
+            _ => self.arguments.retain(|argument| !argument.starts_with("--idle-timeout=")),
         }
     }
 
@@ -214,16 +227,14 @@ impl<'a> Reader<'a> {
         options.take(self.keys, Scope::App, &mut table, self.mistakes);
         let component = self.component(&mut table);
         let workers = self.workers(&mut table);
-        let idle_timeout = self.seconds(table.take("idle-timeout"), text);
         self.routes_of(name, &mut table);
         self.env(&mut table, &mut options);
         self.dirs(&mut table, &mut options);
-        let cgroup = self.cgroup(&mut table);
         let known = names(self.keys, Scope::App, "").into_iter().chain(APP_KEYS.map(str::to_owned));
         table.finish(&known.collect::<Vec<_>>(), self.mistakes);
+        options.finish(name, workers);
         let settings = options.check(Source::File(component?), &place, self.mistakes)?;
-        let settings = Settings { app: name.to_owned(), workers: workers.max, ..settings };
-        Some(App { settings, workers, idle_timeout, cgroup, arguments: options.arguments })
+        Some(App { settings, workers, arguments: options.arguments })
     }
 
     fn component(&mut self, table: &mut Table) -> Option<PathBuf> {
@@ -261,14 +272,6 @@ impl<'a> Reader<'a> {
             self.mistakes.at(text, &span, what);
         }
         Workers { min: min as usize, max: max as usize }
-    }
-
-    fn seconds(&mut self, entry: Option<Entry>, text: &Text) -> Duration {
-        let value = entry.as_ref().and_then(Entry::scalar).unwrap_or_else(|| IDLE_TIMEOUT.to_owned());
-        crate::config::parse::seconds("idle-timeout", &value, &mut |mistake| {
-            let span = entry.as_ref().map_or(0..0, |entry| entry.span.clone());
-            self.mistakes.at(text, &span, mistake);
-        })
     }
 
     /// One match or several; each a text, or a table with `match` and `strip-prefix`.
@@ -344,28 +347,6 @@ impl<'a> Reader<'a> {
             let suffix = if read_only { ":ro" } else { "" };
             options.push("dir", Some(&format!("{}::{guest}{suffix}", host.display())), &path, &span);
         }
-    }
-
-    fn cgroup(&mut self, table: &mut Table) -> Cgroup {
-        let text = table.text;
-        let Some(mut inner) = table.take_table("cgroup", self.mistakes) else { return Cgroup::default() };
-        let memory = inner.take("memory").and_then(|entry| {
-            let value = entry.scalar().unwrap_or_default();
-            let mut wrong = None;
-            let bytes = crate::config::parse::size("memory", &value, &mut |mistake| wrong = Some(mistake));
-            wrong.iter().for_each(|mistake| entry.mistake(text, mistake, self.mistakes));
-            wrong.is_none().then_some(bytes)
-        });
-        let cpu = inner.take("cpu").and_then(|entry| {
-            let number = entry.scalar().and_then(|value| value.parse::<f64>().ok()).filter(|cpu| *cpu >= 0.01);
-            if number.is_none() {
-                entry.mistake(text, "must be a number of processors, such as 0.5", self.mistakes);
-            }
-            number
-        });
-        let pids = inner.take("pids").and_then(|entry| entry.number(text, self.mistakes));
-        inner.finish(&["memory", "cpu", "pids"].map(str::to_owned), self.mistakes);
-        Cgroup { memory, cpu, pids }
     }
 }
 

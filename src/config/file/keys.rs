@@ -24,8 +24,9 @@ pub struct Key {
 }
 
 /// Options of the command line alone, and those for which the file has a form of its own.
-const NOT_HERE: [&str; 10] =
-    ["help", "host", "port", "workers", "env", "env-from-file", "dir", "fd", "reload", "reload-dir"];
+const NOT_HERE: [&str; 12] = [
+    "help", "host", "port", "name", "workers", "max-workers", "env", "env-from-file", "dir", "fd", "reload", "reload-dir",
+];
 /// What belongs to the server as a whole. Everything else belongs to an app.
 const OF_SERVER: [&str; 8] =
     ["admin", "control", "pid-file", "log-file", "access-log-file", "log-level", "log-format", "chdir"];

@@ -9,18 +9,18 @@ mod schema;
 mod table;
 
 pub use routes::{Action, Match, Route, Table as Routes, rest};
+pub use keys::options;
 pub use schema::schema;
 
 use self::apps::{Options, Reader};
 use self::keys::{Key, Scope};
 use self::mistakes::{Mistakes, Text};
 use self::table::{Entry, Table};
-use super::{MAX_WORKERS, Settings, Source};
+use super::{Settings, Source};
 use crate::exit::Failure;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use toml::de::DeTable;
 
 /// A server with its apps, checked.
@@ -31,10 +31,6 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Whether a host that no route is for gets 421 instead of 404.
     pub misdirected: bool,
-    /// Processes that accept for all apps.
-    pub gateways: usize,
-    /// Worker processes of all apps together.
-    pub max_workers: usize,
     /// All files that were read.
     pub files: Vec<PathBuf>,
 }
@@ -43,9 +39,6 @@ pub struct Config {
 pub struct App {
     pub settings: Settings,
     pub workers: Workers,
-    /// Idle for so long, an app that may have no worker loses them all.
-    pub idle_timeout: Duration,
-    pub cgroup: Cgroup,
     /// Its options: whether a reload changes any shows in them.
     pub arguments: Vec<String>,
 }
@@ -57,18 +50,9 @@ pub struct Workers {
     pub max: usize,
 }
 
-/// What the app's control group may take; None is no limit.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Cgroup {
-    pub memory: Option<u64>,
-    /// Processors, such as 0.5.
-    pub cpu: Option<f64>,
-    pub pids: Option<u64>,
-}
-
-const MAX_GATEWAYS: usize = 256;
+const MAX_GATEWAYS: u64 = 256;
 /// Keys of `[server]` that are no options of the command line.
-const SERVER_KEYS: [&str; 5] = ["include", "gateways", "unknown-host", "max-workers", "limits"];
+const SERVER_KEYS: [&str; 4] = ["include", "gateways", "unknown-host", "limits"];
 const TOP_KEYS: [&str; 6] = ["server", "app", "redirect", "static", "maintenance", "dev"];
 
 /// Reads and checks everything; the failure lists every mistake.
@@ -92,11 +76,14 @@ pub fn read(path: &Path) -> Result<Config, Failure> {
     }
     let Reader { apps, routes, .. } = reader;
     let routes = apps::check_routes(routes, &mut mistakes);
-    let settings = server.options.check(Source::BuiltIn(b""), &(&main, span), &mut mistakes);
+    let settings = server.options.check(Source::Config(path.to_owned()), &(&main, span), &mut mistakes);
     let files = std::iter::once(&main).chain(&included).map(|text| text.path.clone()).collect();
-    let Server { gateways, misdirected, max_workers, .. } = server;
+    let Server { gateways, misdirected, .. } = server;
     match (mistakes.into_result(), settings) {
-        (Ok(()), Some(server)) => Ok(Config { server, apps, routes, misdirected, gateways, max_workers, files }),
+        (Ok(()), Some(server)) => {
+            let server = Settings { workers: gateways, max_workers: gateways, ..server };
+            Ok(Config { server, apps, routes, misdirected, files })
+        }
         (mistakes, _) => Err(Failure::usage(mistakes.err().unwrap_or_default())),
     }
 }
@@ -107,13 +94,12 @@ struct Server {
     include: Vec<(String, Range<usize>)>,
     gateways: usize,
     misdirected: bool,
-    max_workers: usize,
 }
 
 impl Default for Server {
     fn default() -> Self {
         let gateways = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { options: Options::default(), include: Vec::new(), gateways, misdirected: false, max_workers: MAX_WORKERS }
+        Self { options: Options::default(), include: Vec::new(), gateways, misdirected: false }
     }
 }
 
@@ -126,14 +112,10 @@ impl Server {
             let pattern = entry.text(text, mistakes);
             server.include.extend(pattern.map(|pattern| (pattern, entry.span.clone())));
         }
-        for (name, most, place) in [
-            ("gateways", MAX_GATEWAYS, &mut server.gateways),
-            ("max-workers", MAX_WORKERS, &mut server.max_workers),
-        ] {
-            let Some(entry) = table.take(name) else { continue };
+        if let Some(entry) = table.take("gateways") {
             match entry.number(text, mistakes) {
-                Some(number) if (1..=most as u64).contains(&number) => *place = number as usize,
-                Some(_) => entry.mistake(text, &format!("must be from 1 to {most}"), mistakes),
+                Some(number) if (1..=MAX_GATEWAYS).contains(&number) => server.gateways = number as usize,
+                Some(_) => entry.mistake(text, &format!("must be from 1 to {MAX_GATEWAYS}"), mistakes),
                 None => {}
             }
         }

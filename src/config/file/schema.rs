@@ -29,7 +29,6 @@ fn server(keys: &[Key]) -> Value {
     table["properties"]["include"] = list_of_text("Files with apps, such as apps.d/*.toml");
     table["properties"]["gateways"] = json!({ "type": "integer", "description": "Processes that accept for all apps" });
     table["properties"]["unknown-host"] = json!({ "enum": [404, 421], "description": "Status for a host without a route" });
-    table["properties"]["max-workers"] = json!({ "type": "integer", "description": "Worker processes of all apps together" });
     table
 }
 
@@ -50,7 +49,6 @@ fn app(keys: &[Key]) -> Value {
                 },
             ],
         },
-        "idle-timeout": { "type": ["number", "string"], "description": "Seconds without a request after which the workers leave, if min is 0" },
         "env": { "type": "object", "description": "KEY = text, { file = PATH } or { env = NAME }" },
         "dirs": {
             "type": "array",
@@ -61,13 +59,6 @@ fn app(keys: &[Key]) -> Value {
                 "properties": {
                     "host": { "type": "string" }, "guest": { "type": "string" }, "read-only": { "type": "boolean" },
                 },
-            },
-        },
-        "cgroup": {
-            "type": "object",
-            "additionalProperties": false,
-            "properties": {
-                "memory": { "type": ["string", "integer"] }, "cpu": { "type": "number" }, "pids": { "type": "integer" },
             },
         },
     });

@@ -1,0 +1,255 @@
+//! One request on its way through: whom it is for, what is added to it, what comes back.
+
+use super::client::{self, AppClient, Used};
+use crate::config::file::{Action, Config, Route, Routes, rest};
+use crate::exit::Failure;
+use crate::http::body::Outgoing;
+use crate::http::connection::{Peer, Relay};
+use crate::http::request::strip_hop_by_hop;
+use crate::http::response::{self, Answer};
+use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, TE};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
+use http_body::Body;
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::connect::capture_connection;
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::error::Error as _;
+use std::fs;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tower_http::services::ServeDir;
+use tower_service::Service;
+use wasmtime_wasi_http::{Error, WasiBody};
+
+/// Requests of one app in a gateway at a time: one that is stuck takes no more than that from the others.
+const REQUESTS_PER_APP: usize = 1024;
+/// How often a request is sent anew because its connection had ended.
+const RETRIES: usize = 3;
+/// What a server that starts gets beyond its own limits.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What only we may say of a client.
+static FORWARDED: [HeaderName; 6] = [
+    HeaderName::from_static("forwarded"),
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-real-ip"),
+];
+static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+pub struct Gateway {
+    routes: Routes,
+    apps: HashMap<String, App>,
+    /// By the file's name: read before the file system was closed.
+    pages: HashMap<PathBuf, bytes::Bytes>,
+    misdirected: bool,
+    client: AppClient,
+}
+
+struct App {
+    room: Arc<Semaphore>,
+    /// Until its server must have answered, be it that it had to start first.
+    patience: Duration,
+}
+
+impl Gateway {
+    pub fn new(config: &Config, folder: PathBuf) -> Result<Self, Failure> {
+        let app = |(name, app): (&String, &crate::config::file::App)| {
+            let room = Arc::new(Semaphore::new(REQUESTS_PER_APP));
+            let patience = app.settings.guest.request + app.settings.timeout_startup + GRACE;
+            (name.clone(), App { room, patience })
+        };
+        let mut pages = HashMap::new();
+        for route in &config.routes {
+            if let Action::Maintenance(page) = &route.action {
+                let text = fs::read(page).map_err(|error| Failure::usage(format!("{}: {error}", page.display())))?;
+                pages.insert(page.clone(), text.into());
+            }
+        }
+        Ok(Self {
+            routes: Routes::new(config.routes.clone()),
+            apps: config.apps.iter().map(app).collect(),
+            pages,
+            misdirected: config.misdirected,
+            client: client::new(folder),
+        })
+    }
+
+    async fn answer(&self, request: Request<WasiBody>, peer: Peer) -> Answer {
+        let host = request.uri().authority().map_or("", |authority| authority.as_str()).to_owned();
+        let Some(route) = self.routes.find(&host, request.uri().path()) else {
+            let status = match self.misdirected && !self.routes.knows(&host) {
+                true => StatusCode::MISDIRECTED_REQUEST,
+                false => StatusCode::NOT_FOUND,
+            };
+            return response::text(status, format!("{status}\n"));
+        };
+        match &route.action {
+            Action::App { name, strip_prefix } => {
+                let prefix = if *strip_prefix { route.matches.prefix.as_str() } else { "" };
+                self.pass(request, name, prefix, peer).await
+            }
+            Action::Redirect(url) => redirect(route, url, request.uri()),
+            Action::Static(folder) => files(folder, route, request).await,
+            Action::Maintenance(page) => self.maintenance(page),
+        }
+    }
+
+    fn maintenance(&self, page: &PathBuf) -> Answer {
+        let mut answer = Response::new(Outgoing::whole(self.pages.get(page).cloned().unwrap_or_default()));
+        *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("60"));
+        answer
+    }
+
+    /// To the app's server, and back.
+    async fn pass(&self, mut request: Request<WasiBody>, name: &str, prefix: &str, peer: Peer) -> Answer {
+        let Some(app) = self.apps.get(name) else { return unavailable(name, "there is no such app") };
+        let Ok(permit) = app.room.clone().try_acquire_owned() else {
+            return unavailable(name, "too many of its requests are under way");
+        };
+        announce(&mut request, peer);
+        let Some(uri) = inner_uri(name, prefix, request.uri()) else {
+            return response::text(StatusCode::BAD_REQUEST, "400 Bad Request\n".to_owned());
+        };
+        *request.uri_mut() = uri;
+        *request.version_mut() = Version::HTTP_11;
+        match tokio::time::timeout(app.patience, self.send(request)).await {
+            Ok(Ok(response)) => {
+                let (mut head, body) = response.into_parts();
+                strip_hop_by_hop(&mut head.headers);
+                let body = body.map_err(|_| Error::ConnectionTerminated).map_frame(move |frame| {
+                    // The request is under way until its response has passed.
+                    let _ = &permit;
+                    frame
+                });
+                Response::from_parts(head, Outgoing::relayed(body.boxed_unsync()))
+            }
+            Ok(Err(error)) if error.is_connect() => unavailable(name, "it does not run"),
+            Ok(Err(error)) => {
+                let why = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+                tracing::warn!(event = "relay-failed", app = name, "{name}: {why}");
+                response::text(StatusCode::BAD_GATEWAY, "502 Bad Gateway\n".to_owned())
+            }
+            Err(_) => response::text(StatusCode::GATEWAY_TIMEOUT, "504 Gateway Timeout\n".to_owned()),
+        }
+    }
+
+    /// A request whose kept connection has just been closed is sent anew, if it may be.
+    async fn send(
+        &self,
+        request: Request<WasiBody>,
+    ) -> Result<Response<Incoming>, hyper_util::client::legacy::Error> {
+        for _ in 0..RETRIES {
+            let Some(mut copy) = copy(&request) else { break };
+            let connection = capture_connection(&mut copy);
+            match self.client.request(copy).await {
+                Err(error) if !error.is_connect() => {
+                    let was_kept = connection.connection_metadata().as_ref().is_some_and(Used::mark);
+                    if !was_kept {
+                        return Err(error);
+                    }
+                }
+                other => {
+                    connection.connection_metadata().as_ref().map(Used::mark);
+                    return other;
+                }
+            }
+        }
+        self.client.request(request).await
+    }
+}
+
+impl Relay for Gateway {
+    fn relay<'a>(
+        &'a self,
+        request: Request<WasiBody>,
+        peer: Peer,
+    ) -> Pin<Box<dyn Future<Output = Answer> + Send + 'a>> {
+        Box::pin(self.answer(request, peer))
+    }
+}
+
+fn unavailable(name: &str, why: &str) -> Answer {
+    tracing::debug!(event = "app-unavailable", app = name, "{name}: {why}");
+    response::unavailable(Duration::from_secs(1))
+}
+
+/// Tells the app whom the request comes from. What a client says of that itself is not believed.
+fn announce(request: &mut Request<WasiBody>, peer: Peer) {
+    let authority = request.uri().authority().cloned();
+    let scheme = request.uri().scheme_str().unwrap_or("http").to_owned();
+    let headers = request.headers_mut();
+    FORWARDED.iter().for_each(|name| drop(headers.remove(name)));
+    if let Some(host) = authority.and_then(|authority| HeaderValue::try_from(authority.as_str()).ok()) {
+        headers.insert(HOST, host.clone());
+        headers.insert(FORWARDED_HOST.clone(), host);
+    }
+    if let Peer::Tcp { client, .. } = peer
+        && let Ok(value) = HeaderValue::try_from(client.ip().to_canonical().to_string())
+    {
+        headers.insert(FORWARDED_FOR.clone(), value);
+    }
+    if let Ok(value) = HeaderValue::try_from(scheme) {
+        headers.insert(FORWARDED_PROTO.clone(), value);
+    }
+    // Whether the client takes trailers is between it and us.
+    headers.insert(TE, HeaderValue::from_static("trailers"));
+}
+
+/// The app as the host, and the path without the prefix.
+fn inner_uri(name: &str, prefix: &str, uri: &Uri) -> Option<Uri> {
+    let whole = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let path = whole.strip_prefix(prefix).unwrap_or(whole);
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    Uri::try_from(format!("http://{name}{slash}{path}")).ok()
+}
+
+/// The same request once more, if it may be sent twice (RFC 9110 section 9.2.2) and has no body.
+fn copy(request: &Request<WasiBody>) -> Option<Request<WasiBody>> {
+    if !request.method().is_idempotent() || !request.body().is_end_stream() {
+        return None;
+    }
+    let mut copy = Request::new(Empty::new().map_err(|never: Infallible| match never {}).boxed_unsync());
+    copy.method_mut().clone_from(request.method());
+    copy.uri_mut().clone_from(request.uri());
+    *copy.headers_mut() = HeaderMap::clone(request.headers());
+    Some(copy)
+}
+
+fn redirect(route: &Route, url: &str, uri: &Uri) -> Answer {
+    let whole = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let following = whole.strip_prefix(route.matches.prefix.as_str()).unwrap_or(whole);
+    let status = StatusCode::PERMANENT_REDIRECT;
+    let mut answer = response::text(status, format!("{status}\n"));
+    if let Ok(target) = HeaderValue::try_from(format!("{}{following}", url.trim_end_matches('/'))) {
+        answer.headers_mut().insert(LOCATION, target);
+    }
+    answer
+}
+
+async fn files(folder: &PathBuf, route: &Route, request: Request<WasiBody>) -> Answer {
+    let (mut head, _) = request.into_parts();
+    let path = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let inner = rest(&route.matches.prefix, path).filter(|rest| rest.starts_with('/')).unwrap_or("/");
+    head.uri = Uri::try_from(inner).unwrap_or_default();
+    let request = Request::from_parts(head, Empty::<bytes::Bytes>::new());
+    match ServeDir::new(folder).call(request).await {
+        Ok(response) => response.map(|body| {
+            let body = body.map_err(|error| Error::InternalError(Some(error.to_string())));
+            Outgoing::relayed(body.boxed_unsync())
+        }),
+        Err(never) => match never {},
+    }
+}

@@ -1,0 +1,169 @@
+//! The server of one hosted app, from both sides: a process that is executed anew, so that nothing of other apps is in
+//! its memory and its address space is laid out for it alone.
+
+use super::notify::{FAILED, READY};
+use super::upgrade;
+use crate::config::Settings;
+use crate::config::file::App;
+use crate::exit::Failure;
+use crate::sys;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File};
+use std::io::{Read, Seek, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Instant, SystemTime};
+
+/// Variables that are passed on. Options come as arguments, and those of the host are not the app's.
+const ENVIRONMENT: [&str; 6] = ["HOME", "PATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR"];
+
+/// What a server is started with. Not on its command line, which anybody on the machine may read.
+#[derive(Serialize, Deserialize)]
+pub struct Given {
+    pub component: PathBuf,
+    pub arguments: Vec<String>,
+    /// A listening socket.
+    pub listener: RawFd,
+    /// Told when it is ready, and why it is not.
+    pub notify: RawFd,
+    pub host: i32,
+}
+
+impl Given {
+    pub fn new(app: &App, settings: &Settings, control: PathBuf) -> Self {
+        let mut arguments = app.arguments.clone();
+        arguments.push(format!("--control={}", control.display()));
+        let files = [("--log-file", &settings.log_file), ("--access-log-file", &settings.access_log_file)];
+        for (flag, file) in files {
+            arguments.extend(file.iter().map(|file| format!("{flag}={}", file.display())));
+        }
+        arguments.push(format!("--log-level={}", name_of(settings.log_level)));
+        arguments.push(format!("--log-format={}", name_of(settings.log_format)));
+        let component = app.component().to_owned();
+        Self { component, arguments, listener: -1, notify: -1, host: nix::unistd::getpid().as_raw() }
+    }
+
+    /// What this process was started with.
+    pub fn take(descriptor: RawFd) -> Result<Self, Failure> {
+        let mut text = String::new();
+        File::from(sys::inherited(descriptor)).read_to_string(&mut text)?;
+        serde_json::from_str(&text).map_err(|error| Failure::internal(error.to_string()))
+    }
+}
+
+/// As the command line calls it.
+fn name_of(value: impl clap::ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+/// A server as its host sees it.
+pub struct Server {
+    pub pid: Pid,
+    pub started: Instant,
+    channel: UnixDatagram,
+    ready: bool,
+    ending: bool,
+    failure: Option<String>,
+    /// When its component was written.
+    modified: Option<SystemTime>,
+}
+
+impl Server {
+    pub fn start(name: &str, mut given: Given, listener: BorrowedFd) -> Result<Self, Failure> {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Datagram, None, flags)?;
+        (given.listener, given.notify) = (listener.as_raw_fd(), theirs.as_raw_fd());
+        let modified = modified(&given.component);
+        let text = serde_json::to_vec(&given).map_err(|error| Failure::internal(error.to_string()))?;
+        let mut file = File::from(memfd_create(c"given", MFdFlags::MFD_CLOEXEC)?);
+        file.write_all(&text)?;
+        file.rewind()?;
+        let passed = [listener, theirs.as_fd(), file.as_fd()];
+        let mut command = Command::new(upgrade::executable()?);
+        command.args(["app", name, &file.as_raw_fd().to_string()]).env_clear();
+        command.envs(ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        keep_over_exec(&passed, true);
+        let started = sys::unblock_signals_in(&mut command).spawn();
+        keep_over_exec(&passed, false);
+        let child = started.map_err(|error| Failure::internal(format!("its server cannot be started: {error}")))?;
+        Ok(Self {
+            pid: Pid::from_raw(child.id() as i32),
+            started: Instant::now(),
+            channel: OwnedFd::from(ours).into(),
+            ready: false,
+            ending: false,
+            failure: None,
+            modified,
+        })
+    }
+
+    /// Takes what it has said; true when that is that it is ready, for the first time.
+    pub fn becomes_ready(&mut self) -> bool {
+        let was_ready = self.ready;
+        let mut buffer = [0; 8192];
+        while let Ok(length @ 1..) = self.channel.recv(&mut buffer) {
+            let text = String::from_utf8_lossy(&buffer[..length]);
+            self.ready |= text.starts_with(READY);
+            self.failure = text.strip_prefix(FAILED).map(str::to_owned).or(self.failure.take());
+        }
+        self.ready && !was_ready
+    }
+
+    pub fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    pub fn is_ending(&self) -> bool {
+        self.ending
+    }
+
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
+    /// Whether its component has been written since it began.
+    pub fn is_outdated(&self, component: &Path) -> bool {
+        modified(component) != self.modified
+    }
+
+    pub fn reload(&mut self, component: &Path) {
+        self.modified = modified(component);
+        self.signal(Signal::SIGHUP);
+    }
+
+    pub fn end(&mut self) {
+        if !self.ending {
+            self.ending = true;
+            self.signal(Signal::SIGTERM);
+        }
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let _ = kill(self.pid, signal);
+    }
+}
+
+impl AsFd for Server {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.channel.as_fd()
+    }
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
+}
+
+/// Whether a process that we start inherits these. Nothing else is started meanwhile: there is one thread.
+pub fn keep_over_exec(descriptors: &[BorrowedFd<'_>], keep: bool) {
+    let flag = if keep { FdFlag::empty() } else { FdFlag::FD_CLOEXEC };
+    for descriptor in descriptors {
+        let _ = fcntl(descriptor, FcntlArg::F_SETFD(flag));
+    }
+}
