@@ -68,6 +68,13 @@ struct Outputs {
 }
 
 static OUTPUTS: OnceLock<Outputs> = OnceLock::new();
+/// The app that this process serves, where it is one of many.
+static APP: OnceLock<String> = OnceLock::new();
+
+/// From now on every record says which app it is of. A name of letters, digits, - and _.
+pub fn name_app(name: &str) {
+    let _ = APP.set(name.to_owned());
+}
 
 /// Starts the log of this process and of all that it will fork.
 pub fn start(level: Level, format: Format, files: Files) {
@@ -92,7 +99,13 @@ pub fn start(level: Level, format: Format, files: Files) {
             .with_target(false)
             .with_ansi(!to_file && wants_color())
             .fmt_fields(debug_fn(|writer, field, value| match field.name() {
-                "message" => write!(writer, "{}", printable(&format!("{value:?}"))),
+                "message" => {
+                    let message = printable(&format!("{value:?}"));
+                    match APP.get().filter(|_| !message.starts_with('[')) {
+                        Some(app) => write!(writer, "{app}: {message}"),
+                        None => write!(writer, "{message}"),
+                    }
+                }
                 _ => Ok(()),
             }))
             .try_init(),

@@ -44,6 +44,7 @@ pub fn hosted(given: RawFd) -> Result<(), Failure> {
     arguments.push(format!("--fd={}", given.listener));
     let args = file::options(&arguments).map_err(Failure::internal)?;
     let settings = Settings::check(Source::File(given.component), &args)?;
+    log::name_app(&settings.app);
     start(Settings { host: Some(given.notify), ..settings })
 }
 

@@ -117,6 +117,13 @@ impl Output {
     }
 }
 
+/// A record of JSON with the app's name, unless it has that.
+fn named(record: &[u8], app: &str) -> Option<Vec<u8>> {
+    let fields = record.strip_prefix(b"{")?;
+    let has_name = memchr::memmem::find(fields, b"\"app\":").is_some();
+    (!has_name).then(|| [format!("{{\"app\":\"{app}\",").as_bytes(), fields].concat())
+}
+
 fn null() -> OwnedFd {
     open_file("/dev/null", OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty()).expect("/dev/null opens")
 }
@@ -139,7 +146,10 @@ impl Write for Record<'_> {
         let Some(output) = self.0 else {
             return Ok(record.len());
         };
+        let length = record.len();
         output.tell_of_dropped();
+        let named = super::APP.get().and_then(|app| named(record, app));
+        let record = named.as_deref().unwrap_or(record);
         let written = if record.len() <= super::MAX_RECORD {
             output.write_record(record)
         } else {
@@ -152,7 +162,7 @@ impl Write for Record<'_> {
             DROPPED.fetch_add(1, Relaxed);
         }
         // Never an error: there is nobody to tell it to.
-        Ok(record.len())
+        Ok(length)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -294,7 +294,10 @@ impl Supervisor {
                 self.kill_all("the supervisor was told to end at once");
             }
             Signal::SIGHUP => self.reload("SIGHUP", None),
-            Signal::SIGUSR1 => self.reopen_logs(),
+            Signal::SIGUSR1 => {
+                self.reopen_logs();
+                self.apps.signal(Signal::SIGUSR1);
+            }
             Signal::SIGUSR2 => self.upgrade(),
             Signal::SIGTTIN => self.scale_by(1),
             Signal::SIGTTOU => self.scale_by(-1),

@@ -19,6 +19,7 @@ mod guest_output;
 mod guests;
 mod h2_floods;
 mod hostile;
+mod hosting;
 mod http1;
 mod http2;
 mod inspect;

@@ -129,7 +129,8 @@ impl Wasmserve {
     #[track_caller]
     pub fn start(self) -> Server {
         let mut server = self.launch();
-        let Some(ready) = server.find_from(0, |r| r.is_event("ready")) else {
+        // Of many apps each has such a record with its name.
+        let Some(ready) = server.find_from(0, |r| r.is_event("ready") && r.field("app").is_null()) else {
             panic!("not ready, ended: {}\nlog:\n{}", server.has_ended(), *server);
         };
         server.url = ready.text("url").to_owned();
@@ -171,10 +172,12 @@ impl Wasmserve {
         let port_is_given = ["--bind", "--port", "--fd"].into_iter().any(given)
             || self.command.get_envs().any(|(name, _)| by_variable.iter().any(|variable| *variable == name));
         let mut args = Vec::new();
-        if !port_is_given {
+        // A configuration file says all that itself.
+        let has_config = given("--config");
+        if !port_is_given && !has_config {
             args.extend(["--port", "0"]);
         }
-        if !given("--log-format") {
+        if !given("--log-format") && !has_config {
             args.extend(["--log-format", "json"]);
         }
         let mut child = self

@@ -1,0 +1,84 @@
+//! Apps come, go and change without the others noticing.
+
+use super::*;
+
+fn reload(host: &Host) {
+    let mark = host.len();
+    host.signal(SIGHUP);
+    host.wait_from(mark, "the end of the reload", |r| r.is_event("reload-finished") || r.is_event("reload-failed"));
+}
+
+#[test]
+fn an_app_is_added_and_removed() {
+    let hello = app("hello", "hello-sync", "");
+    let host = Host::start(&hello);
+    host.ask("hello.test", "/");
+    let server = host.process("hello");
+    host.write(&(hello.clone() + &app("new", "testbed-sync", "")));
+    reload(&host);
+    assert_eq!(host.ask("new.test", "/hello").text(), "Hello, world!");
+    host.write(&hello);
+    reload(&host);
+    assert_eq!(host.ask("new.test", "/hello").status, 404);
+    host.until("new", "gone");
+    assert_eq!(host.process("hello"), server, "nothing has changed for it");
+}
+
+#[test]
+fn an_app_gets_new_options_and_loses_no_request() {
+    let with = |value: &str| app("tb", "testbed-async", &format!("env = {{ KEY = \"{value}\" }}"));
+    let host = Host::start(&with("old"));
+    assert_eq!(host.ask("tb.test", "/env").json()["KEY"], "old");
+    let mut slow = host.connect();
+    slow.write(b"GET /stream?chunks=10&bytes=10&ms=100 HTTP/1.1\r\nHost: tb.test\r\n\r\n");
+    let head = slow.receive_head();
+    host.write(&with("new"));
+    reload(&host);
+    eventually("the new options", || (host.ask("tb.test", "/env").json()["KEY"] == "new").then_some(()));
+    assert_eq!(slow.body(&head).exactly(100).len(), 100, "the old server finishes what it has");
+}
+
+#[test]
+fn a_change_that_does_not_work_is_given_up() {
+    let with = |step: &str| app("tb", "testbed-sync", &format!("env = {{ TESTBED_STARTUP = \"{step}\" }}"));
+    let host = Host::start(&(with("sleep:1")));
+    host.ask("tb.test", "/hello");
+    let server = host.process("tb");
+    host.write(&with("fail:not like this"));
+    reload(&host);
+    host.wait_for("the record", |r| r.is_event("app-failed") && r.message().contains("not like this"));
+    assert_eq!(host.ask("tb.test", "/hello").text(), "Hello, world!");
+    assert_eq!(host.process("tb"), server);
+    assert!(host.app("tb")["why"].as_str().unwrap().contains("not like this"));
+}
+
+#[test]
+fn a_new_component_is_taken_over_by_its_app_alone() {
+    let folder = TempDir::new().unwrap();
+    let component: PathBuf = folder.path().join("app.wasm");
+    fs::copy(guest("hello-sync"), &component).unwrap();
+    let hello = format!("[app.one]\ncomponent = \"{}\"\nroute = \"one.test\"\n", component.display());
+    let host = Host::start(&(hello + &app("two", "hello-sync", "")));
+    assert_eq!(host.ask("one.test", "/count").text(), "Hello, world!");
+    host.ask("two.test", "/");
+    let other = host.process("two");
+    fs::copy(guest("testbed-sync"), &component).unwrap();
+    reload(&host);
+    eventually("the new component", || (host.ask("one.test", "/count").text() == "1").then_some(()));
+    assert_eq!(host.process("two"), other);
+}
+
+#[test]
+fn a_file_with_mistakes_changes_nothing() {
+    let hello = app("hello", "hello-sync", "");
+    let host = Host::start(&hello);
+    host.ask("hello.test", "/");
+    let server = host.process("hello");
+    host.write(&(hello + "[app.broken]\ncolour = 3\n"));
+    let refused = host.control(&["reload"]);
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(refused.stderr.contains("app.broken.colour: there is no such key"), "{}", refused.stderr);
+    assert_eq!(host.ask("hello.test", "/").text(), "Hello, world!");
+    assert_eq!(host.process("hello"), server);
+    assert_eq!(host.state("broken"), "gone");
+}
