@@ -10,6 +10,7 @@ mod clients_leaving;
 mod componentize;
 mod control;
 mod deadlines;
+mod demand;
 mod demo;
 mod dev;
 mod examples;

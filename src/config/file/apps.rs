@@ -30,7 +30,7 @@ impl Options {
         let is_common = |argument: &&String| {
             let option = argument.trim_start_matches("--").split('=').next().unwrap_or_default();
             let key = keys.iter().find(|key| key.option == option);
-            key.is_some_and(|key| key.scope == Scope::Both && key.option != "bind")
+            key.is_some_and(|key| key.scope == Scope::Both)
         };
         Self { arguments: server.arguments.iter().filter(is_common).cloned().collect(), places: Vec::new() }
     }
@@ -82,7 +82,7 @@ impl Options {
         };
         let value = match key.option.as_str() {
             // A path is relative to its file.
-            "pid-file" | "log-file" | "access-log-file" | "cache-dir" | "chdir" => {
+            "pid-file" | "log-file" | "access-log-file" | "cache-dir" => {
                 text.relative(&value).to_string_lossy().into_owned()
             }
             _ => value,

@@ -24,14 +24,13 @@ pub struct Key {
 }
 
 /// Options of the command line alone, and those for which the file has a form of its own.
-const NOT_HERE: [&str; 12] = [
-    "help", "host", "port", "name", "workers", "max-workers", "env", "env-from-file", "dir", "fd", "reload", "reload-dir",
+const NOT_HERE: [&str; 13] = [
+    "chdir", "help", "host", "port", "name", "workers", "max-workers", "env", "env-from-file", "dir", "fd", "reload", "reload-dir",
 ];
 /// What belongs to the server as a whole. Everything else belongs to an app.
-const OF_SERVER: [&str; 8] =
-    ["admin", "control", "pid-file", "log-file", "access-log-file", "log-level", "log-format", "chdir"];
-const OF_BOTH: [&str; 8] =
-    ["bind", "backlog", "uds-mode", "umask", "no-access-log", "identify", "cache-dir", "sandbox"];
+const OF_SERVER: [&str; 9] =
+    ["bind", "uds-mode", "admin", "control", "pid-file", "log-file", "access-log-file", "log-level", "log-format"];
+const OF_BOTH: [&str; 6] = ["backlog", "umask", "no-access-log", "identify", "cache-dir", "sandbox"];
 
 /// The options as clap has them, without the environment: what is set there is meant for a server without a file.
 pub fn command() -> Command {
@@ -74,11 +73,6 @@ fn limit(option: &str) -> String {
 }
 
 impl Key {
-    /// As it is written in a message: `limits.memory`.
-    pub fn path(&self) -> String {
-        if self.table.is_empty() { self.name.clone() } else { format!("{}.{}", self.table, self.name) }
-    }
-
     pub fn is_list(&self) -> bool {
         matches!(self.arg.get_action(), ArgAction::Append)
     }
@@ -110,10 +104,15 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
+    /// As it is written in a message: `limits.memory`.
+    fn path(key: &Key) -> String {
+        if key.table.is_empty() { key.name.clone() } else { format!("{}.{}", key.table, key.name) }
+    }
+
     #[test]
     fn every_option_has_one_key_and_no_two_have_the_same() {
         let keys = keys();
-        let paths: BTreeSet<_> = keys.iter().map(Key::path).collect();
+        let paths: BTreeSet<_> = keys.iter().map(path).collect();
         assert_eq!(paths.len(), keys.len());
         let options = command().get_arguments().filter_map(Arg::get_long).map(str::to_owned).collect::<Vec<_>>();
         for option in options.iter().filter(|option| !NOT_HERE.contains(&option.as_str())) {
@@ -126,7 +125,7 @@ mod tests {
 
     #[test]
     fn limits_and_grants_are_named_by_their_tables() {
-        let path = |option: &str| keys().into_iter().find(|key| key.option == option).map(|key| key.path()).unwrap();
+        let path = |option: &str| keys().iter().find(|key| key.option == option).map(path).unwrap();
         assert_eq!(path("max-memory"), "limits.memory");
         assert_eq!(path("timeout-request"), "limits.request-timeout");
         assert_eq!(path("allow-http"), "allow.http");
