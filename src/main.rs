@@ -1,11 +1,10 @@
 //! The executable: parse, run, exit code.
 
-use clap::Parser;
 use std::process::ExitCode;
 use wasmserve::{cli::Cli, command, exit::Exit, log};
 
 fn main() -> ExitCode {
-    match command::run(Cli::parse()) {
+    match command::run(Cli::read()) {
         Ok(()) => Exit::Success.into(),
         Err(failure) => {
             log::tell_failure(&failure);

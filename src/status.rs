@@ -51,7 +51,7 @@ pub struct App {
     /// Servers started so far.
     pub starts: u64,
     /// The control socket of its server.
-    pub control: PathBuf,
+    pub control: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -271,6 +271,7 @@ pub(crate) mod tests {
             last_reload: None,
             workers: 2,
             compile_seconds: 2.5,
+            apps: Vec::new(),
             slots: vec![
                 Slot {
                     worker: 0,

@@ -7,7 +7,9 @@ pub use limits::{ClientArgs, GrantArgs, GuestArgs, Sandbox};
 
 use crate::log::{Format, Level};
 use clap::builder::BoolishValueParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory, FromArgMatches, Id, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 #[derive(Debug, Parser)]
@@ -30,11 +32,29 @@ pub struct Cli {
     pub component: Option<PathBuf>,
 
     /// Serve the apps of a configuration file; every other option is in it
-    #[arg(long, env = "WASMSERVE_CONFIG", value_name = "FILE", exclusive = true)]
+    #[arg(long, env = "WASMSERVE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
 
     #[command(flatten)]
     pub serve: ServeArgs,
+}
+
+impl Cli {
+    /// What was typed. Beside --config nothing else may be: it would have no effect.
+    pub fn read() -> Self {
+        let matches = Self::command().get_matches();
+        let inner = matches.subcommand().map_or(&matches, |(_, inner)| inner);
+        let is_typed = |id: &str| inner.value_source(id) == Some(ValueSource::CommandLine);
+        let has_config = inner.try_contains_id("config").is_ok() && is_typed("config");
+        // Groups of options have ids too, and no value of their own.
+        let is_option = |id: &str| inner.try_get_raw(id).is_ok();
+        let other = inner.ids().map(Id::as_str).find(|id| *id != "config" && is_option(id) && is_typed(id));
+        if let Some(other) = other.filter(|_| has_config) {
+            let message = format!("--config says everything: put {} into the file\n", other.replace('_', "-"));
+            Self::command().error(ErrorKind::ArgumentConflict, message).exit();
+        }
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -68,7 +88,7 @@ pub enum Command {
         #[arg(required_unless_present = "config")]
         component: Option<PathBuf>,
         /// Check a configuration file, and the components of its apps
-        #[arg(long, value_name = "FILE", exclusive = true)]
+        #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
         #[command(flatten)]
         serve: ServeArgs,
@@ -392,7 +412,6 @@ pub enum Lifespan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_definition_is_consistent() {

@@ -42,6 +42,8 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         (Some(Command::Generate { folder }), _) => generate::generate(&folder),
         (None, Some(component)) => serve::serve(Source::File(component), &cli.serve),
         (None, None) if cli.config.is_some() => serve::host(&cli.config.unwrap_or_default()),
-        (Some(Command::Check { .. }), _) | (None, None) => Err(Failure::usage("name a component to serve, or run wasmserve --help")),
+        (Some(Command::Check { .. }), _) | (None, None) => {
+            Err(Failure::usage("name a component to serve, or run wasmserve --help"))
+        }
     }
 }

@@ -4,13 +4,12 @@ use crate::config::{Plan, Settings};
 use crate::exit::Failure;
 use crate::guest::inspect::Report;
 use crate::guest::{compile, engine, plan};
-use crate::supervisor::Roles;
 use crate::message::{Start, Task};
+use crate::supervisor::Roles;
 use crate::{admin, gateway, worker};
 use std::fs::File;
 
-pub const ROLES: Roles =
-    Roles { key, compile: compile_to_json, plan: plan_from_json, worker: work, admin: admin::run };
+pub const ROLES: Roles = Roles { key, compile: compile_to_json, plan: plan_from_json, worker: work, admin: admin::run };
 
 fn work(start: Start, task: Task) -> ! {
     match task {

@@ -42,6 +42,7 @@ pub fn hosted(given: RawFd) -> Result<(), Failure> {
     sandbox::die_with(Pid::from_raw(given.host))?;
     let mut arguments = given.arguments;
     arguments.push(format!("--fd={}", given.listener));
+    arguments.push(format!("--control={}", given.control.display()));
     let args = file::options(&arguments).map_err(Failure::internal)?;
     let settings = Settings::check(Source::File(given.component), &args)?;
     log::name_app(&settings.app);

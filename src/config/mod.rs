@@ -245,7 +245,9 @@ impl Settings {
 
 fn app_name(source: &Source) -> String {
     match source {
-        Source::File(path) | Source::Config(path) => path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned(),
+        Source::File(path) | Source::Config(path) => {
+            path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+        }
         Source::BuiltIn(_) => "demo".to_owned(),
     }
 }

@@ -60,7 +60,12 @@ fn boot(start: Start, config: &Config, folder: PathBuf) -> Result<(), Failure> {
         });
         if drained.await.is_err() {
             let connections = front.crowd.open();
-            tracing::warn!(event = "drain-timeout", worker = start.slot, connections, "{connections} connections are ended");
+            tracing::warn!(
+                event = "drain-timeout",
+                worker = start.slot,
+                connections,
+                "{connections} connections are ended"
+            );
         }
         Ok(())
     })

@@ -147,10 +147,7 @@ impl Gateway {
     }
 
     /// A request whose kept connection has just been closed is sent anew, if it may be.
-    async fn send(
-        &self,
-        request: Request<WasiBody>,
-    ) -> Result<Response<Incoming>, hyper_util::client::legacy::Error> {
+    async fn send(&self, request: Request<WasiBody>) -> Result<Response<Incoming>, hyper_util::client::legacy::Error> {
         for _ in 0..RETRIES {
             let Some(mut copy) = copy(&request) else { break };
             let connection = capture_connection(&mut copy);

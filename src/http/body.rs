@@ -75,7 +75,10 @@ fn bucket(micros: u64) -> usize {
 }
 
 enum Content {
-    Whole { data: Option<Bytes>, trailers: Option<Box<HeaderMap>> },
+    Whole {
+        data: Option<Bytes>,
+        trailers: Option<Box<HeaderMap>>,
+    },
     Limited(Box<Limited>),
     /// Of another server's.
     Relayed(WasiBody),

@@ -75,7 +75,8 @@ impl fmt::Display for Peer {
 
 /// Passes requests on to other servers.
 pub trait Relay: Send + Sync {
-    fn relay<'a>(&'a self, request: Request<WasiBody>, peer: Peer) -> Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
+    fn relay<'a>(&'a self, request: Request<WasiBody>, peer: Peer)
+    -> Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
 }
 
 /// Who answers requests.

@@ -22,11 +22,16 @@ use std::fmt::Display;
 /// What a process is for decides what it can do without.
 #[derive(Clone, Copy, Debug)]
 pub enum Role<'a> {
-    Worker { dirs: &'a [Dir], connects: bool },
+    Worker {
+        dirs: &'a [Dir],
+        connects: bool,
+    },
     Compiler,
     Admin,
     /// Connects to Unix sockets, and serves files from these folders.
-    Gateway { dirs: &'a [Dir] },
+    Gateway {
+        dirs: &'a [Dir],
+    },
 }
 
 /// What this machine lacks of the sandbox: for the one process that can tell it once for all.

@@ -200,10 +200,10 @@ impl Hosted {
 
     fn start(&mut self, name: &str, settings: &Settings) {
         let Some(listener) = &self.listener else { return };
-        let given = Given::new(&self.app, settings, self.path.with_extension("control"));
-        match Server::start(name, given, listener.as_fd()) {
+        self.starts += 1;
+        let control = self.path.with_file_name(format!("{name}-{}.control", self.starts));
+        match Server::start(name, Given::new(&self.app, settings, control), listener.as_fd()) {
             Ok(server) => {
-                self.starts += 1;
                 tracing::debug!(event = "app-starting", app = name, pid = server.pid.as_raw(), "{name}: starting");
                 self.servers.push(server);
             }
@@ -263,7 +263,11 @@ impl Hosted {
         if self.servers.is_empty() {
             self.failed(name, why);
         } else {
-            tracing::error!(event = "app-failed", app = name, "{name}: the change is given up, it goes on as before: {why}");
+            tracing::error!(
+                event = "app-failed",
+                app = name,
+                "{name}: the change is given up, it goes on as before: {why}"
+            );
             self.why = why;
         }
         true
@@ -275,7 +279,12 @@ impl Hosted {
         self.failures += 1;
         self.failing_until = Some(Instant::now() + pause);
         let seconds = pause.as_secs_f64();
-        tracing::error!(event = "app-failed", app = name, seconds, "{name} fails, to be tried again in {seconds} s: {why}");
+        tracing::error!(
+            event = "app-failed",
+            app = name,
+            seconds,
+            "{name} fails, to be tried again in {seconds} s: {why}"
+        );
         self.why = why;
         self.close();
     }
@@ -296,7 +305,7 @@ impl Hosted {
             why: self.why.clone(),
             pid: newest.map(|server| server.pid.as_raw()),
             starts: self.starts,
-            control: self.path.with_extension("control"),
+            control: newest.map(|server| server.control.clone()),
         }
     }
 }

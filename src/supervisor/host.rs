@@ -28,6 +28,8 @@ const ENVIRONMENT: [&str; 6] = ["HOME", "PATH", "SSL_CERT_DIR", "SSL_CERT_FILE",
 #[derive(Serialize, Deserialize)]
 pub struct Given {
     pub component: PathBuf,
+    /// Where its control socket is to be.
+    pub control: PathBuf,
     pub arguments: Vec<String>,
     /// A listening socket.
     pub listener: RawFd,
@@ -39,7 +41,6 @@ pub struct Given {
 impl Given {
     pub fn new(app: &App, settings: &Settings, control: PathBuf) -> Self {
         let mut arguments = app.arguments.clone();
-        arguments.push(format!("--control={}", control.display()));
         let files = [("--log-file", &settings.log_file), ("--access-log-file", &settings.access_log_file)];
         for (flag, file) in files {
             arguments.extend(file.iter().map(|file| format!("{flag}={}", file.display())));
@@ -47,7 +48,7 @@ impl Given {
         arguments.push(format!("--log-level={}", name_of(settings.log_level)));
         arguments.push(format!("--log-format={}", name_of(settings.log_format)));
         let component = app.component().to_owned();
-        Self { component, arguments, listener: -1, notify: -1, host: nix::unistd::getpid().as_raw() }
+        Self { component, control, arguments, listener: -1, notify: -1, host: nix::unistd::getpid().as_raw() }
     }
 
     /// What this process was started with.
@@ -67,6 +68,7 @@ fn name_of(value: impl clap::ValueEnum) -> String {
 pub struct Server {
     pub pid: Pid,
     pub started: Instant,
+    pub control: PathBuf,
     channel: UnixDatagram,
     ready: bool,
     ending: bool,
@@ -96,6 +98,7 @@ impl Server {
         Ok(Self {
             pid: Pid::from_raw(child.id() as i32),
             started: Instant::now(),
+            control: given.control,
             channel: OwnedFd::from(ours).into(),
             ready: false,
             ending: false,

@@ -13,7 +13,8 @@ pub fn tell(settings: &Settings, work: &Work, addresses: &[String]) {
 fn tell_gateway(settings: &Settings, config: &file::Config, addresses: &[String]) {
     let (apps, routes, gateways) = (config.apps.len(), config.routes.len(), settings.workers);
     let config = settings.source.name();
-    let text = format!("serving {apps} apps of {config} on {}, {routes} routes, {gateways} gateways", addresses.join(", "));
+    let text =
+        format!("serving {apps} apps of {config} on {}, {routes} routes, {gateways} gateways", addresses.join(", "));
     if log::is_text() {
         tracing::info!("{text}");
     } else {

@@ -164,6 +164,9 @@ impl Supervisor {
                     Ok(()) => Ok(()),
                     Err(failure) => Err(Failure::new(failure.exit, failure.message.clone())),
                 };
+                if let Err(failure) = &result {
+                    self.notify.failed(&failure.message);
+                }
                 tracing::info!(event = "stopped", "every worker has ended");
                 self.wait_for_admin();
                 return result;
@@ -195,8 +198,12 @@ impl Supervisor {
         ];
         watched.extend(others.into_iter().flatten().map(|one| PollFd::new(one, PollFlags::POLLIN)));
         let starts = self.slots.iter().filter_map(|slot| slot.start_at);
-        let others =
-            [self.watch.as_ref().and_then(Watch::due), self.notify.due(), self.admin.as_ref().and_then(Admin::due), self.demand_due()];
+        let others = [
+            self.watch.as_ref().and_then(Watch::due),
+            self.notify.due(),
+            self.admin.as_ref().and_then(Admin::due),
+            self.demand_due(),
+        ];
         let due = self.children().filter_map(Child::deadline).chain(starts).chain(others.into_iter().flatten()).min();
         let pause = due.map_or(LOOK, |due| due.saturating_duration_since(Instant::now()).min(LOOK));
         // Rounded up, so that what is due then is due.

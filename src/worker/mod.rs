@@ -5,8 +5,8 @@ mod drain;
 mod listener;
 pub mod serve;
 
-use crate::exit::{Exit, Failure};
 use crate::config::Plan;
+use crate::exit::{Exit, Failure};
 use crate::message::Start;
 use std::os::fd::RawFd;
 

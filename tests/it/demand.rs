@@ -39,7 +39,8 @@ fn a_server_without_requests_ends() {
 #[test]
 fn requests_beyond_the_rate_are_429() {
     let server = Server::start("hello-async", &["--workers", "2", "--limit-requests-per-second", "20"]);
-    let (statuses, time) = timed(|| parallel(8, |_| (0..20).map(|_| server.get("/").status).collect::<Vec<_>>()).concat());
+    let (statuses, time) =
+        timed(|| parallel(8, |_| (0..20).map(|_| server.get("/").status).collect::<Vec<_>>()).concat());
     let admitted = statuses.iter().filter(|status| **status == 200).count();
     let most = 20.0 * (1.0 + time.as_secs_f64()) + 1.0;
     assert!(admitted >= 20 && admitted as f64 <= most, "{admitted} in {time:?}");

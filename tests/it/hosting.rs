@@ -11,7 +11,9 @@ use nix::sys::signal::Signal::{SIGHUP, SIGKILL};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Finished, Http2, Process, Response, Server, Wasmserve, chunked, eventually, guest, parallel, request, timed};
+use crate::support::{
+    Finished, Http2, Process, Response, Server, Wasmserve, chunked, eventually, guest, parallel, request, timed,
+};
 
 mod changes;
 mod routes;
@@ -118,7 +120,9 @@ fn an_app_with_a_least_number_of_workers_has_them_from_the_start() {
     let server = host.process("hello").unwrap();
     assert_eq!(server.children().len(), 2);
     server.signal(SIGKILL);
-    eventually("another one", || host.process("hello").filter(|other| *other != server && host.state("hello") == "ready"));
+    eventually("another one", || {
+        host.process("hello").filter(|other| *other != server && host.state("hello") == "ready")
+    });
     assert_eq!(host.ask("hello.test", "/").text(), "Hello, world!");
 }
 
@@ -175,7 +179,10 @@ fn no_process_has_the_code_of_two_apps() {
     }
     let code = |process: Process| -> BTreeSet<String> {
         let maps = process.maps();
-        maps.lines().filter(|line| line.contains("wasmserve-cache")).map(|line| line.rsplit(' ').next().unwrap().to_owned()).collect()
+        maps.lines()
+            .filter(|line| line.contains("wasmserve-cache"))
+            .map(|line| line.rsplit(' ').next().unwrap().to_owned())
+            .collect()
     };
     let mut seen = BTreeSet::new();
     for name in ["one", "two"] {
@@ -193,7 +200,8 @@ fn no_process_has_the_code_of_two_apps() {
 
 #[test]
 fn an_app_sees_nothing_of_another() {
-    let host = Host::start(&(app("one", "testbed-sync", "env = { KEY = \"of one\" }") + &app("two", "testbed-sync", "")));
+    let host =
+        Host::start(&(app("one", "testbed-sync", "env = { KEY = \"of one\" }") + &app("two", "testbed-sync", "")));
     assert_eq!(host.ask("one.test", "/env").json()["KEY"], "of one");
     let other = host.ask("two.test", "/env").json();
     assert!(other["KEY"].is_null());

@@ -25,7 +25,19 @@ pub struct Key {
 
 /// Options of the command line alone, and those for which the file has a form of its own.
 const NOT_HERE: [&str; 13] = [
-    "chdir", "help", "host", "port", "name", "workers", "max-workers", "env", "env-from-file", "dir", "fd", "reload", "reload-dir",
+    "chdir",
+    "help",
+    "host",
+    "port",
+    "name",
+    "workers",
+    "max-workers",
+    "env",
+    "env-from-file",
+    "dir",
+    "fd",
+    "reload",
+    "reload-dir",
 ];
 /// What belongs to the server as a whole. Everything else belongs to an app.
 const OF_SERVER: [&str; 9] =

@@ -8,8 +8,8 @@ mod routes;
 mod schema;
 mod table;
 
-pub use routes::{Action, Match, Route, Table as Routes, rest};
 pub use keys::options;
+pub use routes::{Action, Match, Route, Table as Routes, rest};
 pub use schema::schema;
 
 use self::apps::{Options, Reader};

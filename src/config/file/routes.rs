@@ -49,9 +49,13 @@ impl Match {
             Some(at) => text.split_at(at),
             None => (text, ""),
         };
-        let prefix = prefix.trim_end_matches('/');
+        let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
         let is_path = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#' | b'*' | b'%');
-        if !prefix.bytes().all(is_path) || prefix.split('/').any(|part| matches!(part, "." | "..")) || prefix.contains("//") {
+        if !prefix.bytes().all(is_path)
+            || prefix.split('/').any(|part| matches!(part, "." | ".."))
+            || prefix.contains("//")
+            || prefix.ends_with('/')
+        {
             return Err(format!("{text}: after the host comes a path such as /shop, without wildcards"));
         }
         Ok(Self { host: Host::parse(host).ok_or_else(|| hint(text))?, prefix: prefix.to_owned() })
@@ -188,7 +192,9 @@ mod tests {
 
     #[test]
     fn what_is_no_host_or_path_is_refused() {
-        for wrong in ["", "/x", "a b", "*x", "a..b", "a/*", "a/x?y", "a/../b", "a//b", "http://a", "a:80", "*.", "a/%41"] {
+        for wrong in
+            ["", "/x", "a b", "*x", "a..b", "a/*", "a/x?y", "a/../b", "a//b", "http://a", "a:80", "*.", "a/%41"]
+        {
             assert!(Match::parse(wrong).is_err(), "{wrong}");
         }
         assert_eq!(Match::parse("example.com/").unwrap(), Match::parse("EXAMPLE.com").unwrap());

@@ -28,7 +28,8 @@ fn server(keys: &[Key]) -> Value {
     let mut table = table(keys, Scope::Server);
     table["properties"]["include"] = list_of_text("Files with apps, such as apps.d/*.toml");
     table["properties"]["gateways"] = json!({ "type": "integer", "description": "Processes that accept for all apps" });
-    table["properties"]["unknown-host"] = json!({ "enum": [404, 421], "description": "Status for a host without a route" });
+    table["properties"]["unknown-host"] =
+        json!({ "enum": [404, 421], "description": "Status for a host without a route" });
     table
 }
 
