@@ -1,5 +1,6 @@
 //! `wasmserve status`: what a running server does, for people or for programs, once or every second.
 
+mod apps;
 mod table;
 mod units;
 
@@ -26,7 +27,7 @@ pub fn run(server: &ServerArgs, json: bool, watch: bool) -> Result<(), Failure> 
         return self::watch(&mut client, json);
     }
     let status = ask(&mut client)?;
-    let shown = if json { line(&status)? } else { table::table(&status, None) };
+    let shown = if json { line(&status)? } else { text(&status, None) };
     // Whoever reads may have seen enough, as head(1) has.
     let _ = io::stdout().write_all(shown.as_bytes());
     Ok(())
@@ -42,8 +43,8 @@ fn watch(client: &mut Client, json: bool) -> Result<(), Failure> {
         let status = ask(client)?;
         let shown = match json {
             true => line(&status)?,
-            false if io::stdout().is_terminal() => format!("{CLEAR}{}", table::table(&status, last.as_ref())),
-            false => format!("{}\n", table::table(&status, last.as_ref())),
+            false if io::stdout().is_terminal() => format!("{CLEAR}{}", text(&status, last.as_ref())),
+            false => format!("{}\n", text(&status, last.as_ref())),
         };
         let mut out = io::stdout().lock();
         if out.write_all(shown.as_bytes()).and_then(|()| out.flush()).is_err() {
@@ -56,6 +57,10 @@ fn watch(client: &mut Client, json: bool) -> Result<(), Failure> {
             return Ok(());
         }
     }
+}
+
+fn text(status: &Status, last: Option<&Status>) -> String {
+    table::table(status, last) + &apps::table(status)
 }
 
 fn ask(client: &mut Client) -> Result<Status, Failure> {

@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -99,7 +99,7 @@ impl Server {
             pid: Pid::from_raw(child.id() as i32),
             started: Instant::now(),
             control: given.control,
-            channel: OwnedFd::from(ours).into(),
+            channel: ours.into(),
             ready: false,
             ending: false,
             failure: None,

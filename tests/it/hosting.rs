@@ -227,6 +227,24 @@ fn requests_in_flight_are_finished_at_the_end() {
 }
 
 #[test]
+fn status_has_a_line_for_each_app() {
+    let broken = "workers = 1\nenv = { TESTBED_STARTUP = \"fail:no database\" }";
+    let apps = app("hello", "hello-sync", "") + &app("idle", "hello-sync", "") + &app("broken", "testbed-sync", broken);
+    let host = Host::start(&apps);
+    host.ask("hello.test", "/");
+    host.until("broken", "failing");
+    let shown = host.do_control(&["status"]).stdout;
+    let line =
+        |name: &str| shown.lines().find(|line| line.starts_with(name)).unwrap().split_whitespace().collect::<Vec<_>>();
+    assert_eq!(line("hello")[1..2], ["ready"], "{shown}");
+    assert_eq!(line("hello")[3..5], ["1", "1"], "{shown}");
+    assert_eq!(line("idle")[1..4], ["idle", "-", "-"], "{shown}");
+    assert_eq!(line("broken")[1], "failing");
+    assert!(shown.contains("no database"), "{shown}");
+    assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+}
+
+#[test]
 fn a_gateway_that_is_killed_is_replaced() {
     let host = Host::start(&app("hello", "hello-sync", ""));
     let gateway = host.worker(0);
