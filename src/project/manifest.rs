@@ -1,7 +1,9 @@
 //! `wasmserve.toml`: how a project is built. Mistakes in it are told with their line and column.
 
 use super::tool::Tool;
+use crate::config::file::place;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -25,6 +27,17 @@ pub struct Manifest {
 #[serde(deny_unknown_fields)]
 struct Raw {
     dev: Dev,
+    /// For `--config`, which reads the same file.
+    #[serde(default, rename = "server")]
+    _server: IgnoredAny,
+    #[serde(default, rename = "app")]
+    _app: IgnoredAny,
+    #[serde(default, rename = "redirect")]
+    _redirect: IgnoredAny,
+    #[serde(default, rename = "static")]
+    _static: IgnoredAny,
+    #[serde(default, rename = "maintenance")]
+    _maintenance: IgnoredAny,
 }
 
 #[derive(Deserialize)]
@@ -91,13 +104,6 @@ fn inside(text: &Spanned<String>, key: &str) -> Result<PathBuf, Mistake> {
     Ok(path)
 }
 
-/// Line and column of a byte, both from 1 on.
-fn place(text: &str, at: usize) -> (usize, usize) {
-    let before = text.get(..at).unwrap_or(text);
-    let line = before.rsplit('\n').next().unwrap_or_default();
-    (before.matches('\n').count() + 1, line.chars().count() + 1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +115,7 @@ mod tests {
         let manifest = Manifest::parse(GOOD).unwrap();
         assert_eq!((manifest.build.as_str(), manifest.component.as_path()), ("make", Path::new("app.wasm")));
         assert!(manifest.watch.is_empty() && manifest.tools.is_empty());
+        assert_eq!(Manifest::parse(&format!("{GOOD}[server]\nbind = []\n[app.x]\n")).unwrap(), manifest);
     }
 
     #[test]

@@ -16,15 +16,9 @@ impl Text {
         Ok(Self { path: path.to_owned(), text })
     }
 
-    /// `FILE:LINE:COLUMN`, both counted from 1, columns in characters.
+    /// `FILE:LINE:COLUMN`.
     pub fn place(&self, at: usize) -> String {
-        let mut at = at.min(self.text.len());
-        while !self.text.is_char_boundary(at) {
-            at -= 1;
-        }
-        let before = &self.text[..at];
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        let (line, column) = place(&self.text, at);
         format!("{}:{line}:{column}", self.path.display())
     }
 
@@ -32,6 +26,13 @@ impl Text {
     pub fn relative(&self, path: &str) -> PathBuf {
         self.path.parent().unwrap_or(Path::new("")).join(path)
     }
+}
+
+/// Line and column of a byte, both counted from 1, columns in characters.
+pub fn place(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    (before.matches('\n').count() + 1, line.chars().count() + 1)
 }
 
 #[derive(Default)]

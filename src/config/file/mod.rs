@@ -9,6 +9,7 @@ mod schema;
 mod table;
 
 pub use keys::options;
+pub use mistakes::place;
 pub use routes::{Action, Match, Route, Table as Routes, rest};
 pub use schema::schema;
 
