@@ -338,6 +338,7 @@ impl Supervisor {
     }
 
     pub fn kill_all(&mut self, why: &str) {
+        self.apps.signal(Signal::SIGQUIT);
         for child in self.slots.iter_mut().flat_map(|slot| &mut slot.children) {
             child.kill(why);
         }

@@ -245,6 +245,22 @@ fn status_has_a_line_for_each_app() {
 }
 
 #[test]
+fn no_process_is_left_when_it_is_killed_or_told_to_end_at_once() {
+    use nix::sys::signal::Signal::SIGQUIT;
+    for signal in [SIGKILL, SIGQUIT] {
+        let mut host = Host::start(&app("testbed", "testbed-sync", "workers = 1"));
+        host.until("testbed", "ready");
+        let mut held = host.connect();
+        held.write(b"GET /sleep?ms=3600000 HTTP/1.1\r\nHost: testbed.test\r\n\r\n");
+        let server = host.process("testbed").unwrap();
+        let all: Vec<_> = host.supervisor().children().into_iter().chain(server.children()).collect();
+        host.server.signal(signal);
+        host.server.wait_exit();
+        eventually("all have ended", || all.iter().all(|process| !process.runs()).then_some(()));
+    }
+}
+
+#[test]
 fn a_gateway_that_is_killed_is_replaced() {
     let host = Host::start(&app("hello", "hello-sync", ""));
     let gateway = host.worker(0);

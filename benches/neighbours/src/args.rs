@@ -26,6 +26,8 @@ pub struct Args {
     only: Vec<String>,
     pub list: bool,
     pub help: bool,
+    /// To be the attackers themselves: which attack, and whom.
+    pub attack: Option<(String, String)>,
 }
 
 impl Args {
@@ -39,6 +41,7 @@ impl Args {
             only: Vec::new(),
             list: false,
             help: false,
+            attack: None,
         };
         let mut arguments = arguments.into_iter();
         while let Some(option) = arguments.next() {
@@ -50,6 +53,7 @@ impl Args {
                 "--connections" => args.connections = number(&value()?)?,
                 "--nice" => args.nice = number(&value()?)? as u32,
                 "--only" => args.only = value()?.split(',').map(str::to_owned).collect(),
+                "--attack" => args.attack = Some((value()?, arguments.next().unwrap_or_default())),
                 "--list" => args.list = true,
                 "--help" | "-h" => args.help = true,
                 _ => return Err(format!("there is no option {option}\n\n{USAGE}")),

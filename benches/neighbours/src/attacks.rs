@@ -1,10 +1,9 @@
 //! The attacks: which guest, which route, and what is to be expected of the neighbour.
 
-use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
 pub struct Attack {
@@ -67,72 +66,52 @@ pub const ALL: &[Attack] = &[
 /// More clients than cores, and than threads of the attacked server.
 const CLIENTS: usize = 12;
 
-/// Clients that ask for an attack again and again, until this is dropped.
-pub struct Attackers {
-    shared: Arc<Shared>,
-    threads: Vec<JoinHandle<()>>,
+/// Asks for an attack again and again, until this process is killed.
+pub fn carry_out(attack: &Attack, address: SocketAddr) {
+    let clients = if attack.path.is_some() { CLIENTS } else { 0 };
+    let (path, reads) = (attack.path.unwrap_or_default(), attack.reads);
+    let threads: Vec<_> = (0..clients).map(|_| thread::spawn(move || ask(address, path, reads))).collect();
+    for thread in threads {
+        let _ = thread.join();
+    }
 }
 
-#[derive(Default)]
-struct Shared {
-    over: AtomicBool,
-    connections: Mutex<Vec<TcpStream>>,
-}
+/// The attackers, in a process of their own and behind everything else: they would be on other machines, and what is
+/// measured is what they make the server do.
+pub struct Attackers(Child);
 
 impl Attackers {
-    pub fn begin(attack: &Attack, address: SocketAddr) -> Self {
-        let shared = Arc::new(Shared::default());
-        let clients = if attack.path.is_some() { CLIENTS } else { 0 };
-        let client = |_| {
-            let (shared, path, reads) = (shared.clone(), attack.path.unwrap_or_default(), attack.reads);
-            thread::spawn(move || shared.ask(address, path, reads))
-        };
-        let threads = (0..clients).map(client).collect();
-        Self { shared, threads }
+    pub fn begin(attack: &Attack, address: SocketAddr) -> io::Result<Self> {
+        let mut command = Command::new("nice");
+        command.args(["-n", "19"]).arg(std::env::current_exe()?).args(["--attack", attack.name, &address.to_string()]);
+        Ok(Self(command.stdin(Stdio::null()).spawn()?))
     }
 }
 
 impl Drop for Attackers {
     fn drop(&mut self) {
-        self.shared.over.store(true, Relaxed);
-        for connection in self.shared.connections.lock().iter().flat_map(|list| list.iter()) {
-            let _ = connection.shutdown(Shutdown::Both);
-        }
-        for thread in self.threads.drain(..) {
-            let _ = thread.join();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn ask(address: SocketAddr, path: &str, reads: bool) {
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        // Refused or cut off: once more, but no storm of connections.
+        if ask_once(address, path, reads, &mut buffer).is_none() {
+            thread::sleep(Duration::from_millis(5));
         }
     }
 }
 
-impl Shared {
-    fn ask(&self, address: SocketAddr, path: &str, reads: bool) {
-        let mut buffer = vec![0; 1 << 16];
-        while !self.over.load(Relaxed) {
-            // Refused or cut off: once more, but no storm of connections.
-            if self.ask_once(address, path, reads, &mut buffer).is_none() {
-                thread::sleep(Duration::from_millis(5));
-            }
-        }
+fn ask_once(address: SocketAddr, path: &str, reads: bool, buffer: &mut [u8]) -> Option<()> {
+    let mut connection = TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\nte: trailers\r\n\r\n");
+    connection.write_all(request.as_bytes()).ok()?;
+    while !reads {
+        thread::sleep(Duration::from_secs(60));
     }
-
-    fn ask_once(&self, address: SocketAddr, path: &str, reads: bool, buffer: &mut [u8]) -> Option<()> {
-        let mut connection = TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()?;
-        let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\nte: trailers\r\n\r\n");
-        connection.write_all(request.as_bytes()).ok()?;
-        self.connections.lock().ok()?.push(connection.try_clone().ok()?);
-        // Between the two the end may have come, which would not find this connection.
-        while !reads && !self.over.load(Relaxed) {
-            thread::sleep(Duration::from_millis(10));
-        }
-        connection.set_read_timeout(Some(Duration::from_millis(200))).ok()?;
-        while !self.over.load(Relaxed) {
-            match connection.read(buffer) {
-                Ok(0) => break,
-                Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => break,
-                _ => {}
-            }
-        }
-        self.connections.lock().ok()?.retain(|other| other.peer_addr().is_ok());
-        Some(())
-    }
+    while connection.read(buffer).ok()? > 0 {}
+    Some(())
 }

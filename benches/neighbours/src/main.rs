@@ -49,6 +49,11 @@ fn run() -> Result<bool, String> {
         print!("{}", if args.help { args::USAGE.to_owned() } else { names.collect() });
         return Ok(true);
     }
+    if let Some((name, address)) = &args.attack {
+        let attack = attacks::ALL.iter().find(|attack| attack.name == *name).ok_or("there is no such attack")?;
+        attacks::carry_out(attack, address.parse().map_err(|error| format!("{address}: {error}"))?);
+        return Ok(true);
+    }
     let folder = std::env::temp_dir().join(format!("wasmserve-neighbours-{}", std::process::id()));
     std::fs::create_dir(&folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
     let result = measure_all(&args, &folder).map_err(|error| error.to_string());
@@ -104,12 +109,11 @@ fn measure(
 ) -> io::Result<Duration> {
     let nice = Some(args.nice).filter(|_| attack.burns);
     let target = Server::start(&args.wasmserve, attack.guest, folder, nice)?;
-    let attackers = attacked.then(|| Attackers::begin(attack, target.address));
+    let attackers = if attacked { Some(Attackers::begin(attack, target.address)?) } else { None };
     thread::sleep(REST);
     let outcome = client::at_rate(neighbour.address, args.connections, args.time, rate)?;
-    // First the server, so that nobody waits for an answer.
-    drop(target);
     drop(attackers);
+    drop(target);
     thread::sleep(REST);
     if (outcome.requests as f64) < rate * args.time.as_secs_f64() * 0.5 {
         eprintln!("{}: only {:.0} requests/s could be asked for", attack.name, outcome.rate);
