@@ -5,17 +5,15 @@ use crate::config::file::{Action, Config, Route, Routes, rest};
 use crate::exit::Failure;
 use crate::http::body::Outgoing;
 use crate::http::connection::{Peer, Relay};
-use crate::http::request::strip_hop_by_hop;
+use crate::http::request::{copy, strip_hop_by_hop};
 use crate::http::response::{self, Answer};
 use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, TE};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
-use http_body::Body;
+use http::{Request, Response, StatusCode, Uri, Version};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
-use hyper_util::client::legacy::connect::capture_connection;
+use hyper_util::client::legacy::{self, connect::capture_connection};
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::error::Error as _;
 use std::fs;
 use std::path::PathBuf;
@@ -147,24 +145,23 @@ impl Gateway {
     }
 
     /// A request whose kept connection has just been closed is sent anew, if it may be.
-    async fn send(&self, request: Request<WasiBody>) -> Result<Response<Incoming>, hyper_util::client::legacy::Error> {
+    async fn send(&self, request: Request<WasiBody>) -> Result<Response<Incoming>, legacy::Error> {
         for _ in 0..RETRIES {
-            let Some(mut copy) = copy(&request) else { break };
-            let connection = capture_connection(&mut copy);
-            match self.client.request(copy).await {
-                Err(error) if !error.is_connect() => {
-                    let was_kept = connection.connection_metadata().as_ref().is_some_and(Used::mark);
-                    if !was_kept {
-                        return Err(error);
-                    }
-                }
-                other => {
-                    connection.connection_metadata().as_ref().map(Used::mark);
-                    return other;
-                }
+            let Some(copy) = copy(&request) else { break };
+            match self.attempt(copy).await {
+                (Err(error), true) if !error.is_connect() => {}
+                (result, _) => return result,
             }
         }
-        self.client.request(request).await
+        self.attempt(request).await.0
+    }
+
+    /// Also whether the connection had been used before.
+    async fn attempt(&self, mut request: Request<WasiBody>) -> (Result<Response<Incoming>, legacy::Error>, bool) {
+        let connection = capture_connection(&mut request);
+        let result = self.client.request(request).await;
+        let was_kept = connection.connection_metadata().as_ref().is_some_and(Used::mark);
+        (result, was_kept)
     }
 }
 
@@ -211,18 +208,6 @@ fn inner_uri(name: &str, prefix: &str, uri: &Uri) -> Option<Uri> {
     let path = whole.strip_prefix(prefix).unwrap_or(whole);
     let slash = if path.starts_with('/') { "" } else { "/" };
     Uri::try_from(format!("http://{name}{slash}{path}")).ok()
-}
-
-/// The same request once more, if it may be sent twice (RFC 9110 section 9.2.2) and has no body.
-fn copy(request: &Request<WasiBody>) -> Option<Request<WasiBody>> {
-    if !request.method().is_idempotent() || !request.body().is_end_stream() {
-        return None;
-    }
-    let mut copy = Request::new(Empty::new().map_err(|never: Infallible| match never {}).boxed_unsync());
-    copy.method_mut().clone_from(request.method());
-    copy.uri_mut().clone_from(request.uri());
-    *copy.headers_mut() = HeaderMap::clone(request.headers());
-    Some(copy)
 }
 
 fn redirect(route: &Route, url: &str, uri: &Uri) -> Answer {

@@ -4,7 +4,11 @@
 use http::header::{CONNECTION, HOST, HeaderName, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Method, StatusCode, Uri, Version};
+use http_body::Body;
+use http_body_util::{BodyExt, Empty};
+use std::convert::Infallible;
 use std::net::SocketAddr;
+use wasmtime_wasi_http::WasiBody;
 
 /// Why a request is refused before any guest sees it.
 #[derive(Debug, PartialEq)]
@@ -114,6 +118,18 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     for name in &HOP_BY_HOP {
         headers.remove(name);
     }
+}
+
+/// The same request once more, if it may be sent twice (RFC 9110 section 9.2.2) and has no body.
+pub fn copy(request: &http::Request<WasiBody>) -> Option<http::Request<WasiBody>> {
+    if !request.method().is_idempotent() || !request.body().is_end_stream() {
+        return None;
+    }
+    let mut copy = http::Request::new(Empty::new().map_err(|never: Infallible| match never {}).boxed_unsync());
+    copy.method_mut().clone_from(request.method());
+    copy.uri_mut().clone_from(request.uri());
+    copy.headers_mut().clone_from(request.headers());
+    Some(copy)
 }
 
 #[cfg(test)]

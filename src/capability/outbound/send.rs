@@ -5,13 +5,11 @@ use super::client::{self, Unconnected};
 use super::permit::Permit;
 use crate::capability::reach::Reach;
 use crate::config::Grants;
-use crate::http::request::strip_hop_by_hop;
+use crate::http::request::{copy, strip_hop_by_hop};
 use http::{Request, Response};
-use http_body::Body;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::capture_connection;
-use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::io;
 use std::pin::pin;
@@ -104,18 +102,6 @@ async fn attempt(
             }
         }
     }
-}
-
-/// The same request once more, if it may be sent twice (RFC 9110 section 9.2.2) and has no body.
-fn copy(request: &Request<WasiBody>) -> Option<Request<WasiBody>> {
-    if !request.method().is_idempotent() || !request.body().is_end_stream() {
-        return None;
-    }
-    let mut copy = Request::new(Empty::new().map_err(|never: Infallible| match never {}).boxed_unsync());
-    copy.method_mut().clone_from(request.method());
-    copy.uri_mut().clone_from(request.uri());
-    copy.headers_mut().clone_from(request.headers());
-    Some(copy)
 }
 
 fn finish(
