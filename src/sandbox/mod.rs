@@ -10,7 +10,7 @@ mod seccomp;
 mod tests;
 
 pub use credentials::die_with;
-pub use rlimits::set_for_compiler;
+pub use rlimits::{raise_descriptor_limit, set_for_compiler};
 
 use crate::cli::Sandbox;
 use crate::config::{Dir, Identity};

@@ -4,7 +4,7 @@
 //! and is none for root; bound it with a control group. File sizes, since guests may write to their folders.
 
 use crate::config::CompileLimits;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// What neither a guest nor the server needs: core files, locked memory, message queues, real-time priorities.
 const NOTHING: [Resource; 4] =
@@ -24,4 +24,15 @@ pub fn set_for_compiler(limits: &CompileLimits) -> nix::Result<()> {
     setrlimit(Resource::RLIMIT_AS, limits.memory, limits.memory)?;
     // Memory files, which are not in the address space.
     setrlimit(Resource::RLIMIT_FSIZE, limits.memory, limits.memory)
+}
+
+/// As many descriptors as this process may have: the soft limit is for programs that use select(2). If it cannot be
+/// raised there are fewer connections.
+pub fn raise_descriptor_limit() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        tracing::warn!("the limit of descriptors stays at {soft}: {error}");
+    }
 }

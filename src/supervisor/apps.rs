@@ -7,6 +7,7 @@ use crate::config::file::{self, App};
 use crate::config::{Settings, Work};
 use crate::control::client::runtime_folder;
 use crate::exit::Failure;
+use crate::sandbox;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::sys::wait::WaitStatus;
@@ -52,6 +53,8 @@ impl Apps {
     pub fn open(loaded: &super::Loaded, settings: &Settings) -> Result<Self, Failure> {
         let mut apps = Self::default();
         let Work::Gateway(_) = &loaded.work else { return Ok(apps) };
+        // Each app has a socket.
+        sandbox::raise_descriptor_limit();
         let folder = runtime_folder().join(format!("{}.apps", std::process::id()));
         let failure = |error: std::io::Error| Failure::internal(format!("{}: {error}", folder.display()));
         DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(failure)?;

@@ -12,7 +12,6 @@ use crate::lane::slice::Ticker;
 use crate::message::{FromWorker, Start, send_message, shorten};
 use crate::sandbox::{self, Role};
 use crate::sys::{self, Share};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::sync::Arc;
@@ -83,7 +82,7 @@ pub fn boot(start: Start, artefact: RawFd, plan: Plan) -> Result<(), Failure> {
 /// A child's first steps: it ends with the supervisor, and has nothing open but what it was given.
 pub fn settle(start: &Start, others: &[RawFd]) -> Result<(OwnedFd, Vec<OwnedFd>), Failure> {
     sandbox::die_with(start.supervisor)?;
-    raise_descriptor_limit();
+    sandbox::raise_descriptor_limit();
     let mut keep = others.to_vec();
     keep.push(start.channel);
     keep.extend(&start.listeners);
@@ -110,17 +109,6 @@ pub fn unconfined(channel: &OwnedFd, failure: Failure) -> Result<(), Failure> {
     match failure.exit {
         Exit::Sandbox => refuse(channel, FromWorker::SandboxFailed { message: shorten(&failure.message) }),
         _ => Err(failure),
-    }
-}
-
-/// As many descriptors as this process may have: the soft limit is for programs that use select(2). If it cannot be
-/// raised there are fewer connections.
-fn raise_descriptor_limit() {
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && soft < hard
-        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
-    {
-        tracing::warn!("the limit of descriptors stays at {soft}: {error}");
     }
 }
 
