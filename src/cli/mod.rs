@@ -138,7 +138,7 @@ pub enum Command {
     /// Be the server of one hosted app
     #[command(hide = true)]
     App { name: String, given: i32 },
-    /// Write man pages and shell completions (for packagers)
+    /// Write man pages, shell completions and the schema of configuration files (for packagers)
     #[command(hide = true)]
     Generate {
         /// Folder to write to; it is made if need be

@@ -1,12 +1,17 @@
-//! `wasmserve generate`: man pages and shell completions, from the command line's own definition.
+//! `wasmserve generate`: man pages, shell completions and the schema of configuration files, all from the command line's
+//! own definition.
 
 use crate::cli::Cli;
+use crate::config::file;
 use crate::exit::Failure;
 use clap::CommandFactory;
 use clap_complete::Shell;
 use std::fs;
 use std::io;
 use std::path::Path;
+
+/// JSON Schema of what `--config` reads.
+const SCHEMA: &str = "wasmserve.schema.json";
 
 /// Writes a man page for each command and completions for each shell that people use.
 pub fn generate(folder: &Path) -> Result<(), Failure> {
@@ -16,7 +21,8 @@ pub fn generate(folder: &Path) -> Result<(), Failure> {
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
         clap_complete::generate_to(shell, &mut Cli::command(), "wasmserve", folder).map_err(failure)?;
     }
-    Ok(())
+    let schema = serde_json::to_string_pretty(&file::schema()).map_err(io::Error::from).map_err(failure)?;
+    fs::write(folder.join(SCHEMA), schema + "\n").map_err(failure)
 }
 
 #[cfg(test)]
@@ -37,6 +43,9 @@ mod tests {
             assert!(text("wasmserve.1").contains(&format!("wasmserve\\-{name}(1)")), "{name}");
         }
         assert!(!folder.join("wasmserve-generate.1").exists());
+        let schema: serde_json::Value = serde_json::from_str(&text(SCHEMA)).unwrap();
+        let app = &schema["properties"]["app"]["additionalProperties"]["properties"];
+        assert!(app["component"].is_object() && app["limits"]["properties"]["memory"].is_object(), "{app}");
         for completions in ["wasmserve.bash", "_wasmserve", "wasmserve.fish"] {
             assert!(text(completions).contains("max-instance-memory"), "{completions}");
         }

@@ -28,9 +28,9 @@ fn workers_are_added_while_requests_wait() {
 #[test]
 fn a_server_without_requests_ends() {
     for guest in TESTBEDS {
-        let mut server = Server::start(guest, &["--idle-timeout", "0.6"]);
-        let (_, busy) = timed(|| assert_eq!(server.get("/sleep?ms=1200").text(), "slept"));
-        assert!(busy >= Duration::from_millis(1200));
+        let mut server = Server::start(guest, &["--idle-timeout", "2"]);
+        let (_, busy) = timed(|| assert_eq!(server.get("/sleep?ms=3000").text(), "slept"));
+        assert!(busy >= Duration::from_millis(3000));
         assert!(server.wait_exit().success());
         assert_eq!(server.count(|r| r.is_event("idle")), 1);
     }
@@ -38,12 +38,12 @@ fn a_server_without_requests_ends() {
 
 #[test]
 fn requests_beyond_the_rate_are_429() {
-    let server = Server::start("hello-async", &["--workers", "2", "--limit-requests-per-second", "20"]);
+    let server = Server::start("hello-async", &["--workers", "2", "--limit-requests-per-second", "5"]);
     let (statuses, time) =
         timed(|| parallel(8, |_| (0..20).map(|_| server.get("/").status).collect::<Vec<_>>()).concat());
     let admitted = statuses.iter().filter(|status| **status == 200).count();
-    let most = 20.0 * (1.0 + time.as_secs_f64()) + 1.0;
-    assert!(admitted >= 20 && admitted as f64 <= most, "{admitted} in {time:?}");
+    let most = 5.0 * (1.0 + time.as_secs_f64()) + 1.0;
+    assert!(admitted >= 5 && admitted as f64 <= most, "{admitted} in {time:?}");
     let refused = eventually("one is refused", || Some(server.get("/")).filter(|response| response.status == 429));
     assert_eq!(refused.header("retry-after"), Some("1"));
     eventually("some are served again", || (server.get("/").status == 200).then_some(()));

@@ -103,7 +103,7 @@ fn an_idle_app_is_a_socket_and_no_process() {
 
 #[test]
 fn idle_again_it_has_no_process_again_and_the_next_request_is_served_too() {
-    let host = Host::start(&app("hello", "hello-sync", "idle-timeout = 0.3"));
+    let host = Host::start(&app("hello", "hello-sync", "idle-timeout = 2"));
     for starts in 1..=3 {
         assert_eq!(host.ask("hello.test", "/").text(), "Hello, world!");
         assert_eq!(host.app("hello")["starts"], starts);
