@@ -274,7 +274,7 @@ fn everything_that_is_wrong_is_told_at_once_with_its_place() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("wasmserve.toml");
     let text = "[server]\nbind = [\"127.0.0.1:0\"]\nadmim = 3\n\n[app.shop]\ncomponent = \"no.wasm\"\nroute = \"a.test\"\n\
-        threads = 0\n[app.shop.limits]\nmemory = \"many\"\n\n[app.other]\nroute = [\"a.test\", \"b//\"]\n";
+        threads = 0\nworkers = 0\ndirs = [{ host = \".\", guest = \"/d\", read-only = \"yes\" }]\n[app.shop.limits]\nmemory = \"many\"\n\n[app.other]\nroute = [\"a.test\", \"b//\"]\n";
     fs::write(&path, text).unwrap();
     let path = path.to_str().unwrap();
     let finished: Finished = Wasmserve::new(&["check", "--config", path]).run();
@@ -283,13 +283,16 @@ fn everything_that_is_wrong_is_told_at_once_with_its_place() {
         "wasmserve.toml:3:1: server.admim: there is no such key: did you mean admin?",
         "wasmserve.toml:6:13: app.shop.component: ",
         "wasmserve.toml:8:11: app.shop.threads 0: must be from 1",
-        "wasmserve.toml:10:10: app.shop.limits.memory many: write a number of bytes",
+        "wasmserve.toml:9:11: app.shop.workers: from min",
+        "read-only: must be true or false",
+        "wasmserve.toml:12:10: app.shop.limits.memory many: write a number of bytes",
         "component is missing",
         "a.test is routed already",
         "b//",
     ] {
         assert!(finished.stderr.contains(expected), "no {expected:?} in\n{}", finished.stderr);
     }
+    assert!(!finished.stderr.contains("--max-workers"), "told once: {}", finished.stderr);
     let start = Wasmserve::new(&["--config", path]).run();
     assert_eq!((start.code, &start.stderr), (Some(2), &finished.stderr));
 }

@@ -70,10 +70,8 @@ impl Options {
 
     fn take_value(&mut self, key: &Key, entry: &Entry, text: &Text, mistakes: &mut Mistakes) {
         if key.is_switch() {
-            match entry.value.as_bool() {
-                Some(true) => self.push(&key.option, None, &entry.path, &entry.span),
-                Some(false) => {}
-                None => entry.mistake(text, "must be true or false", mistakes),
+            if entry.boolean(text, mistakes) == Some(true) {
+                self.push(&key.option, None, &entry.path, &entry.span);
             }
             return;
         }
@@ -253,7 +251,8 @@ impl<'a> Reader<'a> {
     /// A number, or `{ min = 0, max = 4 }`.
     fn workers(&mut self, table: &mut Table) -> Workers {
         let text = table.text;
-        let Some(entry) = table.take("workers") else { return Workers { min: 0, max: 1 } };
+        let default = Workers { min: 0, max: 1 };
+        let Some(entry) = table.take("workers") else { return default };
         let (path, span) = (entry.path.clone(), entry.span.clone());
         let workers = match &entry.value {
             toml::de::DeValue::Table(_) => entry.into_table(text, self.mistakes).map(|mut inner| {
@@ -270,6 +269,7 @@ impl<'a> Reader<'a> {
         if max == 0 || max > MAX_WORKERS as u64 || min > max {
             let what = format!("{path}: from min (0 or more) to max (1 to {MAX_WORKERS}) workers");
             self.mistakes.at(text, &span, what);
+            return default;
         }
         Workers { min: min as usize, max: max as usize }
     }
@@ -283,10 +283,10 @@ impl<'a> Reader<'a> {
             let (matches, strip_prefix) = match &entry.value {
                 toml::de::DeValue::Table(_) => {
                     let Some(mut inner) = entry.into_table(text, self.mistakes) else { continue };
-                    let strip = inner.take("strip-prefix").and_then(|entry| entry.value.as_bool()).unwrap_or(false);
+                    let strip = inner.take("strip-prefix").and_then(|entry| entry.boolean(text, self.mistakes));
                     let matches = inner.take("match").and_then(|entry| entry.text(text, self.mistakes));
                     inner.finish(&["match", "strip-prefix"].map(str::to_owned), self.mistakes);
-                    (matches, strip)
+                    (matches, strip.unwrap_or(false))
                 }
                 _ => (entry.text(text, self.mistakes), false),
             };
@@ -337,7 +337,7 @@ impl<'a> Reader<'a> {
             let Some(mut dir) = entry.into_table(text, self.mistakes) else { continue };
             let mut wanted = |key| dir.take(key).and_then(|entry| entry.text(text, self.mistakes));
             let (host, guest) = (wanted("host"), wanted("guest"));
-            let read_only = dir.take("read-only").and_then(|entry| entry.value.as_bool()).unwrap_or(false);
+            let read_only = dir.take("read-only").and_then(|entry| entry.boolean(text, self.mistakes)).unwrap_or(false);
             dir.finish(&["host", "guest", "read-only"].map(str::to_owned), self.mistakes);
             let (Some(host), Some(guest)) = (host, guest) else {
                 self.mistakes.at(text, &span, format!("{path}: host and guest are needed"));

@@ -111,6 +111,14 @@ impl<'a> Entry<'a> {
         })
     }
 
+    pub fn boolean(&self, text: &Text, mistakes: &mut Mistakes) -> Option<bool> {
+        let found = self.value.as_bool();
+        if found.is_none() {
+            self.mistake(text, "must be true or false", mistakes);
+        }
+        found
+    }
+
     pub fn number(&self, text: &Text, mistakes: &mut Mistakes) -> Option<u64> {
         let found = self.value.as_integer().and_then(|_| self.scalar()).and_then(|number| number.parse().ok());
         if found.is_none() {
