@@ -236,7 +236,7 @@ impl Hosted {
         self.app = app.clone();
         if options || component || !self.why.is_empty() {
             self.failing_until = None;
-            self.why.clear();
+            (self.failures, self.why) = (0, String::new());
             if !self.servers.is_empty() {
                 self.start(name, settings);
             }
@@ -297,8 +297,9 @@ impl Hosted {
         let newest = self.servers.last();
         let state = match newest {
             _ if self.removed => AppState::Leaving,
-            _ if self.failing_until.is_some() => AppState::Failing,
             Some(server) if server.is_ready() => AppState::Ready,
+            // Also while it is tried again.
+            _ if self.failures > 0 => AppState::Failing,
             Some(_) => AppState::Starting,
             None => AppState::Idle,
         };

@@ -97,7 +97,7 @@ fn an_idle_app_is_a_socket_and_no_process() {
     assert_eq!(host.state("hello"), "idle");
     assert_eq!(host.process("hello"), None);
     assert_eq!(host.ask("hello.test", "/").text(), "Hello, world!");
-    assert_eq!(host.state("hello"), "ready");
+    host.until("hello", "ready");
     assert!(host.process("hello").unwrap().runs());
 }
 
@@ -105,9 +105,11 @@ fn an_idle_app_is_a_socket_and_no_process() {
 fn idle_again_it_has_no_process_again_and_the_next_request_is_served_too() {
     let host = Host::start(&app("hello", "hello-sync", "idle-timeout = 2"));
     for starts in 1..=3 {
+        let mark = host.len();
         assert_eq!(host.ask("hello.test", "/").text(), "Hello, world!");
+        let ready = host.wait_from(mark, "its server is ready", |r| r.is_event("app-ready"));
+        let server = Process { pid: ready.number("pid") as i32 };
         assert_eq!(host.app("hello")["starts"], starts);
-        let server = host.process("hello").unwrap();
         host.until("hello", "idle");
         assert!(!server.runs());
     }
@@ -232,14 +234,20 @@ fn status_has_a_line_for_each_app() {
     let apps = app("hello", "hello-sync", "") + &app("idle", "hello-sync", "") + &app("broken", "testbed-sync", broken);
     let host = Host::start(&apps);
     host.ask("hello.test", "/");
+    host.until("hello", "ready");
     host.until("broken", "failing");
-    let shown = host.do_control(&["status"]).stdout;
-    let line =
-        |name: &str| shown.lines().find(|line| line.starts_with(name)).unwrap().split_whitespace().collect::<Vec<_>>();
-    assert_eq!(line("hello")[1..2], ["ready"], "{shown}");
-    assert_eq!(line("hello")[3..5], ["1", "1"], "{shown}");
-    assert_eq!(line("idle")[1..4], ["idle", "-", "-"], "{shown}");
-    assert_eq!(line("broken")[1], "failing");
+    let cells = |shown: &str, name: &str| -> Vec<String> {
+        let line = shown.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().map(str::to_owned).collect()
+    };
+    // A request is counted once its answer has left.
+    let shown = eventually("its request is counted", || {
+        Some(host.do_control(&["status"]).stdout).filter(|shown| cells(shown, "hello")[4] == "1")
+    });
+    assert_eq!(cells(&shown, "hello")[1], "ready", "{shown}");
+    assert_eq!(cells(&shown, "hello")[3], "1", "{shown}");
+    assert_eq!(cells(&shown, "idle")[1..4], ["idle", "-", "-"], "{shown}");
+    assert_eq!(cells(&shown, "broken")[1], "failing", "also while it is tried again: {shown}");
     assert!(shown.contains("no database"), "{shown}");
     assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
 }
