@@ -4,6 +4,7 @@
 use crate::scoreboard::{BUCKETS, Row, TRAPS};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -52,6 +53,18 @@ pub struct App {
     pub starts: u64,
     /// The control socket of its server.
     pub control: Option<PathBuf>,
+    /// Where it listens besides being reached through the gateways.
+    #[serde(default)]
+    pub addresses: Vec<String>,
+    /// Workers that are ready.
+    #[serde(default)]
+    pub workers: usize,
+    /// Bytes that are its processes' own.
+    #[serde(default)]
+    pub memory: u64,
+    /// Of all its servers, those that have ended included.
+    #[serde(default)]
+    pub counters: Counters,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,12 +72,27 @@ pub struct App {
 pub enum AppState {
     /// The next request starts its server.
     Idle,
+    /// It has been asked for, and waits until other apps make room.
+    Waiting,
     Starting,
     Ready,
     /// Its server does not start: requests are answered with 503, and it is tried again after a pause.
     Failing,
     /// It is hosted no more and finishes what it has.
     Leaving,
+}
+
+impl fmt::Display for AppState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Idle => "idle",
+            Self::Waiting => "waiting",
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Failing => "failing",
+            Self::Leaving => "leaving",
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -292,6 +320,22 @@ pub(crate) mod tests {
                     counters: Counters::default(),
                 },
             ],
+        }
+    }
+
+    /// A hosted app that has done nothing yet.
+    pub fn app(name: &str, state: AppState) -> App {
+        App {
+            name: name.into(),
+            state,
+            why: String::new(),
+            pid: None,
+            starts: 0,
+            control: None,
+            addresses: Vec::new(),
+            workers: 0,
+            memory: 0,
+            counters: Counters::default(),
         }
     }
 

@@ -2,54 +2,57 @@
 //! numbers go on when its process is replaced.
 
 use crate::scoreboard::BUCKETS;
-use crate::status::{Counters, Slot, Status};
+use crate::status::{App, Counters, Slot, Status};
 use std::fmt::{Display, Write};
 
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
-/// Something that is counted for each worker.
-struct Metric {
+/// Something that is counted, for each `T`.
+struct Metric<T> {
     name: &'static str,
     kind: &'static str,
     help: &'static str,
-    value: fn(&Slot) -> u64,
+    value: fn(&T) -> u64,
 }
 
-const fn metric(name: &'static str, kind: &'static str, help: &'static str, value: fn(&Slot) -> u64) -> Metric {
+const fn metric<T>(name: &'static str, kind: &'static str, help: &'static str, value: fn(&T) -> u64) -> Metric<T> {
     Metric { name, kind, help, value }
 }
 
-const OF_WORKERS: [Metric; 14] = [
+const OF_COUNTERS: [Metric<Counters>; 10] = [
     metric(
         "requests_in_flight",
         "gauge",
         "Requests from their head to the end of their response, those that wait included.",
-        |slot| slot.counters.in_flight,
+        |counters| counters.in_flight,
     ),
-    metric("requests_queued", "gauge", "Requests waiting for an instance.", |slot| slot.counters.queued),
-    metric("instances", "gauge", "Instances alive.", |slot| slot.counters.instances),
-    metric("instance_memory_bytes", "gauge", "Memory of the instances.", |slot| slot.counters.memory),
-    metric("timeouts_total", "counter", "Requests and instances that took longer than they may.", |slot| {
-        slot.counters.timeouts
+    metric("requests_queued", "gauge", "Requests waiting for an instance.", |counters| counters.queued),
+    metric("instances", "gauge", "Instances alive.", |counters| counters.instances),
+    metric("instance_memory_bytes", "gauge", "Memory of the instances.", |counters| counters.memory),
+    metric("timeouts_total", "counter", "Requests and instances that took longer than they may.", |counters| {
+        counters.timeouts
     }),
-    metric("instance_recycles_total", "counter", "Instances replaced for their age, requests or memory.", |slot| {
-        slot.counters.recycles
+    metric("instance_recycles_total", "counter", "Instances replaced for their age, requests or memory.", |counters| {
+        counters.recycles
     }),
-    metric("outbound_requests_in_flight", "gauge", "The guests' own requests that are under way.", |slot| {
-        slot.counters.outbound
+    metric("outbound_requests_in_flight", "gauge", "The guests' own requests that are under way.", |counters| {
+        counters.outbound
     }),
-    metric("outbound_requests_total", "counter", "Requests that guests have sent.", |slot| {
-        slot.counters.outbound_requests
+    metric("outbound_requests_total", "counter", "Requests that guests have sent.", |counters| {
+        counters.outbound_requests
     }),
-    metric("log_records_dropped_total", "counter", "Log records dropped because nobody read them.", |slot| {
-        slot.counters.dropped_log_records
+    metric("log_records_dropped_total", "counter", "Log records dropped because nobody read them.", |counters| {
+        counters.dropped_log_records
     }),
     metric(
         "guest_output_dropped_bytes_total",
         "counter",
         "Output of guests beyond what is logged in a second.",
-        |slot| slot.counters.dropped_guest_output,
+        |counters| counters.dropped_guest_output,
     ),
+];
+
+const OF_WORKERS: [Metric<Slot>; 4] = [
     metric("worker_restarts_total", "counter", "Processes replaced after they had ended unexpectedly.", |slot| {
         slot.restarts
     }),
@@ -62,48 +65,51 @@ const OF_WORKERS: [Metric; 14] = [
     metric("worker_ready", "gauge", "Whether the worker serves requests.", |slot| slot.is_ready().into()),
 ];
 
+const OF_APPS: [Metric<App>; 3] = [
+    metric("app_starts_total", "counter", "Servers started for the app.", |app| app.starts),
+    metric("app_workers", "gauge", "Workers of the app that are ready.", |app| app.workers as u64),
+    metric("app_memory_bytes", "gauge", "Memory that is the app's processes' own.", |app| app.memory),
+];
+
 /// All that is known, as one page.
 pub fn render(status: &Status) -> String {
-    let mut page = Page { text: String::new(), app: escape(&status.app) };
+    let mut page = Page { text: String::new() };
     page.family("build_info", "gauge", "The version that runs.");
-    let _ = writeln!(page.text, "wasmserve_build_info{{version=\"{}\"}} 1", escape(&status.version));
-    page.of_app("uptime_seconds", "gauge", "Time since the server started.", status.uptime_seconds);
-    page.of_app("workers", "gauge", "Workers wanted.", status.workers);
-    page.of_app("generation", "gauge", "The generation that new workers belong to.", status.generation);
+    page.sample("build_info", &format!("version=\"{}\"", escape(&status.version)), 1);
+    let server = format!("app=\"{}\"", escape(&status.app));
+    page.single("uptime_seconds", "gauge", "Time since the server started.", &server, status.uptime_seconds);
+    page.single("workers", "gauge", "Workers wanted.", &server, status.workers);
+    page.single("generation", "gauge", "The generation that new workers belong to.", &server, status.generation);
     if let Some(last) = &status.last_reload {
         let help = "Whether the last reload or rollback succeeded.";
-        page.of_app("last_reload_successful", "gauge", help, u8::from(last.succeeded));
+        page.single("last_reload_successful", "gauge", help, &server, u8::from(last.succeeded));
     }
-    page.of_app("compile_seconds_total", "counter", "Time that compiling took.", status.compile_seconds);
+    let help = "Time that compiling took.";
+    page.single("compile_seconds_total", "counter", help, &server, status.compile_seconds);
 
-    page.family("requests_total", "counter", "Requests answered, by the class of their status.");
-    for slot in &status.slots {
-        for (class, count) in CLASSES.iter().zip(slot.counters.responses) {
-            page.sample("requests_total", slot.worker, &format!(",class=\"{class}\""), count);
-        }
-    }
-    let help = "From a request's head to the end of its response.";
-    page.family("request_duration_seconds", "histogram", help);
-    for slot in &status.slots {
-        page.histogram("request_duration_seconds", slot.worker, &slot.counters);
-    }
-    page.family("instance_traps_total", "counter", "Instances that ended by a trap, by its kind.");
-    for slot in &status.slots {
-        for (kind, count) in &slot.counters.traps_by_kind {
-            page.sample("instance_traps_total", slot.worker, &format!(",kind=\"{}\"", escape(kind)), count);
-        }
+    let workers: Vec<_> =
+        status.slots.iter().map(|slot| (format!("{server},worker=\"{}\"", slot.worker), slot)).collect();
+    let apps: Vec<_> = status.apps.iter().map(|app| (format!("app=\"{}\"", escape(&app.name)), app)).collect();
+    // An app that was never asked for has counted nothing.
+    let used = apps.iter().filter(|(_, app)| app.starts > 0).map(|(labels, app)| (labels, &app.counters));
+    let counted: Vec<_> = workers.iter().map(|(labels, slot)| (labels, &slot.counters)).chain(used).collect();
+    page.requests(&counted);
+    for Metric { name, kind, help, value } in &OF_COUNTERS {
+        page.family(name, kind, help);
+        counted.iter().for_each(|(labels, counters)| page.sample(name, labels, value(counters)));
     }
     for Metric { name, kind, help, value } in &OF_WORKERS {
         page.family(name, kind, help);
-        status.slots.iter().for_each(|slot| page.sample(name, slot.worker, "", value(slot)));
+        workers.iter().for_each(|(labels, slot)| page.sample(name, labels, value(slot)));
+    }
+    if !apps.is_empty() {
+        page.apps(&apps);
     }
     page.text
 }
 
 struct Page {
     text: String,
-    /// The app's name, escaped.
-    app: String,
 }
 
 impl Page {
@@ -111,31 +117,62 @@ impl Page {
         let _ = writeln!(self.text, "# HELP wasmserve_{name} {help}\n# TYPE wasmserve_{name} {kind}");
     }
 
-    /// A family with one sample.
-    fn of_app(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
-        self.family(name, kind, help);
-        let _ = writeln!(self.text, "wasmserve_{name}{{app=\"{}\"}} {value}", self.app);
+    fn sample(&mut self, name: &str, labels: &str, value: impl Display) {
+        let _ = writeln!(self.text, "wasmserve_{name}{{{labels}}} {value}");
     }
 
-    fn sample(&mut self, name: &str, worker: usize, labels: &str, value: impl Display) {
-        let _ = writeln!(self.text, "wasmserve_{name}{{app=\"{}\",worker=\"{worker}\"{labels}}} {value}", self.app);
+    /// A family with one sample.
+    fn single(&mut self, name: &str, kind: &str, help: &str, labels: &str, value: impl Display) {
+        self.family(name, kind, help);
+        self.sample(name, labels, value);
+    }
+
+    fn requests(&mut self, counted: &[(&String, &Counters)]) {
+        self.family("requests_total", "counter", "Requests answered, by the class of their status.");
+        for (labels, counters) in counted {
+            for (class, count) in CLASSES.iter().zip(counters.responses) {
+                self.sample("requests_total", &format!("{labels},class=\"{class}\""), count);
+            }
+        }
+        let help = "From a request's head to the end of its response.";
+        self.family("request_duration_seconds", "histogram", help);
+        for (labels, counters) in counted {
+            self.histogram("request_duration_seconds", labels, counters);
+        }
+        self.family("instance_traps_total", "counter", "Instances that ended by a trap, by its kind.");
+        for (labels, counters) in counted {
+            for (kind, count) in &counters.traps_by_kind {
+                self.sample("instance_traps_total", &format!("{labels},kind=\"{}\"", escape(kind)), count);
+            }
+        }
+    }
+
+    fn apps(&mut self, apps: &[(String, &App)]) {
+        self.family("app_state", "gauge", "The state that the app is in: 1.");
+        for (labels, app) in apps {
+            self.sample("app_state", &format!("{labels},state=\"{}\"", app.state), 1);
+        }
+        for Metric { name, kind, help, value } in &OF_APPS {
+            self.family(name, kind, help);
+            apps.iter().for_each(|(labels, app)| self.sample(name, labels, value(app)));
+        }
     }
 
     /// The numbers come from a worker and mean nothing if it is hostile; still the histogram stays one.
-    fn histogram(&mut self, name: &str, worker: usize, counters: &Counters) {
+    fn histogram(&mut self, name: &str, labels: &str, counters: &Counters) {
         let bucket = format!("{name}_bucket");
         let mut counts = counters.latency.iter();
         let mut sum: u64 = 0;
         for bound in BUCKETS {
             sum = sum.saturating_add(counts.next().copied().unwrap_or(0));
             if is_shown(bound) {
-                self.sample(&bucket, worker, &format!(",le=\"{}\"", bound as f64 / 1e6), sum);
+                self.sample(&bucket, &format!("{labels},le=\"{}\"", bound as f64 / 1e6), sum);
             }
         }
         let count = counts.fold(sum, |sum, more| sum.saturating_add(*more));
-        self.sample(&bucket, worker, ",le=\"+Inf\"", count);
-        self.sample(&format!("{name}_sum"), worker, "", counters.latency_sum_seconds);
-        self.sample(&format!("{name}_count"), worker, "", count);
+        self.sample(&bucket, &format!("{labels},le=\"+Inf\""), count);
+        self.sample(&format!("{name}_sum"), labels, counters.latency_sum_seconds);
+        self.sample(&format!("{name}_count"), labels, count);
     }
 }
 
@@ -155,8 +192,9 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::status::AppState;
     use crate::status::LastReload;
-    use crate::status::tests::example;
+    use crate::status::tests::{app, example};
     use std::collections::{BTreeMap, HashSet};
 
     type Labels = BTreeMap<String, String>;
@@ -264,6 +302,24 @@ mod tests {
         assert_eq!(value(&samples, "workers", &[]), 2.0);
         assert_eq!(value(&samples, "compile_seconds_total", &[]), 2.5);
         assert!(samples.iter().all(|sample| sample.name != "wasmserve_last_reload_successful"));
+    }
+
+    #[test]
+    fn hosted_apps_have_the_same_families_and_their_own() {
+        let mut status = example();
+        let shop = App { counters: status.slots[0].counters.clone(), starts: 2, ..app("shop", AppState::Ready) };
+        status.app = "server".into();
+        status.apps = vec![shop, app("idle", AppState::Idle)];
+        let samples = parse(&render(&status));
+        let of = |name: &str, labels: &[(&str, &str)]| value(&samples, name, labels);
+        assert_eq!(of("requests_total", &[("app", "shop"), ("class", "2xx")]), 9.0);
+        assert_eq!(of("request_duration_seconds_count", &[("app", "shop")]), 12.0);
+        assert_eq!(of("requests_total", &[("app", "server"), ("worker", "0"), ("class", "2xx")]), 9.0);
+        assert_eq!(of("app_state", &[("app", "idle"), ("state", "idle")]), 1.0);
+        assert_eq!(of("app_starts_total", &[("app", "shop")]), 2.0);
+        assert_eq!(of("app_workers", &[("app", "idle")]), 0.0);
+        let of_idle = |sample: &&Sample| sample.labels.get("app").is_some_and(|app| app == "idle");
+        assert_eq!(samples.iter().filter(of_idle).count(), 4, "only what is the app's own");
     }
 
     #[test]

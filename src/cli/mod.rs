@@ -199,6 +199,10 @@ pub struct ServerArgs {
     /// Its control socket [default: the only one in the runtime folder]
     #[arg(long, env = "WASMSERVE_CONTROL", value_name = "PATH")]
     pub control: Option<PathBuf>,
+
+    /// One of the apps that it hosts (--config)
+    #[arg(long, value_name = "NAME")]
+    pub app: Option<String>,
 }
 
 #[derive(Debug, Clone, Args)]

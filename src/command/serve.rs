@@ -2,7 +2,7 @@
 
 use super::roles::ROLES;
 use crate::cli::ServeArgs;
-use crate::config::{Settings, Source, file};
+use crate::config::{AppHost, Settings, Source, file};
 use crate::exit::Failure;
 use crate::log::Files;
 use crate::supervisor::Given;
@@ -41,12 +41,13 @@ pub fn hosted(given: RawFd) -> Result<(), Failure> {
     let given = Given::take(given)?;
     sandbox::die_with(Pid::from_raw(given.host))?;
     let mut arguments = given.arguments;
-    arguments.push(format!("--fd={}", given.listener));
+    arguments.extend(given.listeners.iter().map(|listener| format!("--fd={listener}")));
     arguments.push(format!("--control={}", given.control.display()));
     let args = file::options(&arguments).map_err(Failure::internal)?;
     let settings = Settings::check(Source::File(given.component), &args)?;
     log::name_app(&settings.app);
-    start(Settings { host: Some(given.notify), ..settings })
+    let host = AppHost { notify: given.notify, allowed: given.allowed, trusts_unix: given.trusts_unix };
+    start(Settings { host: Some(host), ..settings })
 }
 
 /// Before any path is looked up.

@@ -6,8 +6,7 @@ mod units;
 
 use super::control;
 use crate::cli::ServerArgs;
-use crate::control::client::{self, Client};
-use crate::control::protocol::{Command, Outcome};
+use crate::control::client::Client;
 use crate::exit::Failure;
 use crate::status::Status;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -22,11 +21,11 @@ const EVERY: u16 = 1000;
 const CLEAR: &str = "\x1b[H\x1b[J";
 
 pub fn run(server: &ServerArgs, json: bool, watch: bool) -> Result<(), Failure> {
-    let mut client = client::connect(server.control.as_deref())?;
+    let mut client = control::connect(server)?;
     if watch {
         return self::watch(&mut client, json);
     }
-    let status = ask(&mut client)?;
+    let status = control::status(&mut client)?;
     let shown = if json { line(&status)? } else { text(&status, None) };
     // Whoever reads may have seen enough, as head(1) has.
     let _ = io::stdout().write_all(shown.as_bytes());
@@ -40,7 +39,7 @@ fn watch(client: &mut Client, json: bool) -> Result<(), Failure> {
     let interrupt = SignalFd::new(&interrupt)?;
     let mut last: Option<Status> = None;
     loop {
-        let status = ask(client)?;
+        let status = control::status(client)?;
         let shown = match json {
             true => line(&status)?,
             false if io::stdout().is_terminal() => format!("{CLEAR}{}", text(&status, last.as_ref())),
@@ -61,14 +60,6 @@ fn watch(client: &mut Client, json: bool) -> Result<(), Failure> {
 
 fn text(status: &Status, last: Option<&Status>) -> String {
     table::table(status, last) + &apps::table(status)
-}
-
-fn ask(client: &mut Client) -> Result<Status, Failure> {
-    match client.ask(Command::Status)? {
-        Outcome::Status { status } => Ok(*status),
-        Outcome::Failed { message, exit_code } => Err(Failure::new(control::exit(exit_code), message)),
-        Outcome::Done { .. } => Err(Failure::internal("the server answered something else than it was asked")),
-    }
 }
 
 fn line(status: &Status) -> Result<String, Failure> {

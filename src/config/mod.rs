@@ -52,6 +52,17 @@ pub struct Identity {
     pub group: Gid,
 }
 
+/// A server with many apps, as seen from the server of one of them.
+#[derive(Clone, Copy, Debug)]
+pub struct AppHost {
+    /// A socket to it.
+    pub notify: RawFd,
+    /// Workers that it allows at first, if it says how many.
+    pub allowed: Option<usize>,
+    /// Whether what arrives over a Unix socket comes from a gateway of its.
+    pub trusts_unix: bool,
+}
+
 /// Checked settings: every value is usable on its own and together with the others.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -109,8 +120,8 @@ pub struct Settings {
     pub client: ClientLimits,
     pub grants: Grants,
     pub sandbox: Sandbox,
-    /// Told when we are ready, where another of ours has started us.
-    pub host: Option<RawFd>,
+    /// Whoever has started us, where that is another of ours.
+    pub host: Option<AppHost>,
     /// The demo closes each connection, so that a browser meets all workers, and shows process ids.
     pub demo: bool,
 }

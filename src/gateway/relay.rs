@@ -4,7 +4,7 @@ use super::client::{self, AppClient, Used};
 use crate::config::file::{Action, Config, Route, Routes, rest};
 use crate::exit::Failure;
 use crate::http::body::Outgoing;
-use crate::http::connection::{Peer, Relay};
+use crate::http::connection::{FORWARDED_FOR, Passed, Peer, Relay};
 use crate::http::request::{copy, strip_hop_by_hop};
 use crate::http::response::{self, Answer};
 use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, TE};
@@ -25,7 +25,8 @@ use tower_http::services::ServeDir;
 use tower_service::Service;
 use wasmtime_wasi_http::{Error, WasiBody};
 
-/// Requests of one app in a gateway at a time: one that is stuck takes no more than that from the others.
+/// Requests of one app in a gateway at a time, if it does not allow fewer: one that is stuck takes no more than that
+/// from the others.
 const REQUESTS_PER_APP: usize = 1024;
 /// How often a request is sent anew because its connection had ended.
 const RETRIES: usize = 3;
@@ -41,7 +42,6 @@ static FORWARDED: [HeaderName; 6] = [
     HeaderName::from_static("x-forwarded-proto"),
     HeaderName::from_static("x-real-ip"),
 ];
-static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
@@ -63,7 +63,9 @@ struct App {
 impl Gateway {
     pub fn new(config: &Config, folder: PathBuf) -> Result<Self, Failure> {
         let app = |(name, app): (&String, &crate::config::file::App)| {
-            let room = Arc::new(Semaphore::new(REQUESTS_PER_APP));
+            let most = usize::try_from(app.settings.client.concurrency).unwrap_or(usize::MAX);
+            let most = most.saturating_mul(app.workers.max).min(REQUESTS_PER_APP);
+            let room = Arc::new(Semaphore::new(most));
             let patience = app.settings.guest.request + app.settings.timeout_startup + GRACE;
             (name.clone(), App { room, patience })
         };
@@ -132,6 +134,7 @@ impl Gateway {
                     let _ = &permit;
                     frame
                 });
+                head.extensions.insert(Passed);
                 Response::from_parts(head, Outgoing::relayed(body.boxed_unsync()))
             }
             Ok(Err(error)) if error.is_connect() => unavailable(name, "it does not run"),

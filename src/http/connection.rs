@@ -38,6 +38,8 @@ use tokio::sync::watch;
 use wasmtime_wasi_http::WasiBody;
 
 static INSTANCE: HeaderName = HeaderName::from_static("x-wasmserve-instance");
+/// Who a gateway's client is.
+pub static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -46,20 +48,22 @@ pub enum Peer {
     Tcp { client: SocketAddr, local: SocketAddr },
     /// Somebody on this machine: clients of a Unix socket have no addresses.
     Unix,
+    /// A client of a gateway, as that has said.
+    Forwarded(IpAddr),
 }
 
 impl Peer {
     fn local(self) -> Option<SocketAddr> {
         match self {
             Self::Tcp { local, .. } => Some(local),
-            Self::Unix => None,
+            Self::Unix | Self::Forwarded(_) => None,
         }
     }
 
     fn address(self) -> Option<IpAddr> {
         match self {
             Self::Tcp { client, .. } => Some(client.ip()),
-            Self::Unix => None,
+            Self::Unix | Self::Forwarded(_) => None,
         }
     }
 }
@@ -69,9 +73,14 @@ impl fmt::Display for Peer {
         match self {
             Self::Tcp { client, .. } => client.fmt(f),
             Self::Unix => f.write_str("unix:"),
+            Self::Forwarded(client) => client.fmt(f),
         }
     }
 }
+
+/// Marks an answer that another server of ours has given, and logged.
+#[derive(Clone)]
+pub struct Passed;
 
 /// Passes requests on to other servers.
 pub trait Relay: Send + Sync {
@@ -179,12 +188,21 @@ impl Front {
         Ok(answer.map(|body| Delivery { body, turn }))
     }
 
+    /// Whom a request comes from: behind a gateway, whom that says.
+    fn client(&self, peer: Peer, request: &Request<Incoming>) -> Peer {
+        if !matches!(peer, Peer::Unix) || !self.settings.host.is_some_and(|host| host.trusts_unix) {
+            return peer;
+        }
+        let said = request.headers().get(&FORWARDED_FOR).and_then(|value| value.to_str().ok()?.parse().ok());
+        said.map_or(peer, Peer::Forwarded)
+    }
+
     /// Screens a request, lets a guest answer it, and counts and logs it.
     async fn answer(&self, mut request: Request<Incoming>, peer: Peer, activity: &Activity) -> Answer {
         let in_flight = InFlight::new(self.row);
         let mut entry = self.settings.access_log.then(|| {
             Box::new(Entry {
-                client: peer,
+                client: self.client(peer, &request),
                 method: request.method().clone(),
                 target: request.uri().clone(),
                 version: request.version(),
@@ -206,6 +224,7 @@ impl Front {
             activity.set_refused();
         }
         self.row.requests.fetch_add(1, Relaxed);
+        entry = entry.filter(|_| answer.extensions().get::<Passed>().is_none());
         if let Some(entry) = &mut entry {
             entry.status = answer.status().as_u16();
         }

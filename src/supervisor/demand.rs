@@ -1,6 +1,9 @@
 //! What requests ask for: more workers while they wait, an end of it all when there are none.
 
+use super::host::Report;
 use super::run::Supervisor;
+use super::status::own_memory;
+use crate::status::Counters;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -46,8 +49,13 @@ impl Supervisor {
             self.demand.since = now;
         }
         self.scale_to_demand(now);
+        self.report(false);
         let limit = self.settings.idle_timeout;
-        if !limit.is_zero() && now.duration_since(self.demand.active) >= limit && self.upgrade.is_none() {
+        let is_idle = !limit.is_zero() && now.duration_since(self.demand.active) >= limit;
+        if is_idle && self.generations.are_kept() {
+            tracing::debug!(event = "idle-kept", "no request, but a new start would not serve what this one does");
+            self.demand.active = now;
+        } else if is_idle && self.upgrade.is_none() {
             tracing::info!(event = "idle", "no request for {} s (--idle-timeout): ending", limit.as_secs_f64());
             self.end(Ok(()));
         }
@@ -55,13 +63,15 @@ impl Supervisor {
 
     /// One worker more or fewer at a time, and only once those there are have shown what they can do.
     fn scale_to_demand(&mut self, now: Instant) {
-        let (least, most) = (self.settings.workers, self.settings.max_workers);
+        let allowed = self.notify.allowed();
+        let (least, most) = (self.settings.workers, self.settings.max_workers.min(allowed).max(1));
         let since = now.duration_since(self.demand.since);
         let all_ready = self.slots[..self.wanted].iter().all(super::slot::Slot::is_ready);
-        if most <= least || !all_ready || self.generations.is_rolling() {
+        if !all_ready || self.generations.is_rolling() {
             return;
         }
         let wanted = match self.demand.waiting {
+            _ if self.wanted > allowed.max(1) => self.wanted - 1,
             true if since >= WAITED && self.wanted < most => self.wanted + 1,
             false if since >= CALM && self.wanted > least => self.wanted - 1,
             _ => return,
@@ -70,6 +80,28 @@ impl Supervisor {
         if let Err(message) = self.scale(wanted) {
             tracing::warn!("cannot have {wanted} workers: {message}");
         }
+    }
+
+    /// Tells the host, if there is one, how things are.
+    pub fn report(&mut self, is_last: bool) {
+        if !self.notify.has_host() {
+            return;
+        }
+        let mut report = Report {
+            workers: self.slots[..self.wanted].iter().filter(|slot| slot.is_ready()).count(),
+            is_waiting: self.demand.waiting && self.demand.since.elapsed() >= WAITED,
+            is_kept: self.generations.are_kept(),
+            ..Report::default()
+        };
+        for slot in &self.slots {
+            report.counters.add(&slot.past);
+            for child in &slot.children {
+                report.processes += 1;
+                report.memory = report.memory.saturating_add(own_memory(child.pid).unwrap_or(0));
+                report.counters.add(&Counters::of(&self.rows[child.row]));
+            }
+        }
+        self.notify.report(report, is_last);
     }
 
     /// When something here is due, so that the loop does not sleep longer.

@@ -1,11 +1,12 @@
 //! The server of one hosted app, from both sides: a process that is executed anew, so that nothing of other apps is in
 //! its memory and its address space is laid out for it alone.
 
-use super::notify::{FAILED, READY};
+use super::notify::{ALLOW, FAILED, MAX_MESSAGE, READY, REPORT};
 use super::upgrade;
-use crate::config::Settings;
 use crate::config::file::App;
+use crate::config::{Bind, Settings};
 use crate::exit::Failure;
+use crate::status::Counters;
 use crate::sys;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -31,8 +32,12 @@ pub struct Given {
     /// Where its control socket is to be.
     pub control: PathBuf,
     pub arguments: Vec<String>,
-    /// A listening socket.
-    pub listener: RawFd,
+    /// Listening sockets.
+    pub listeners: Vec<RawFd>,
+    /// Workers that it may have, if the host says how many; it says so again when that changes.
+    pub allowed: Option<usize>,
+    /// Whether what arrives over a Unix socket comes from a gateway, and is believed.
+    pub trusts_unix: bool,
     /// Told when it is ready, and why it is not.
     pub notify: RawFd,
     pub host: i32,
@@ -40,15 +45,25 @@ pub struct Given {
 
 impl Given {
     pub fn new(app: &App, settings: &Settings, control: PathBuf) -> Self {
-        let mut arguments = app.arguments.clone();
+        // Where it listens is done already.
+        let is_bind = |argument: &&String| argument.starts_with("--bind=") || argument.starts_with("--uds-mode=");
+        let mut arguments: Vec<_> = app.arguments.iter().filter(|one| !is_bind(one)).cloned().collect();
         let files = [("--log-file", &settings.log_file), ("--access-log-file", &settings.access_log_file)];
         for (flag, file) in files {
             arguments.extend(file.iter().map(|file| format!("{flag}={}", file.display())));
         }
         arguments.push(format!("--log-level={}", name_of(settings.log_level)));
         arguments.push(format!("--log-format={}", name_of(settings.log_format)));
-        let component = app.component().to_owned();
-        Self { component, control, arguments, listener: -1, notify: -1, host: nix::unistd::getpid().as_raw() }
+        Self {
+            component: app.component().to_owned(),
+            control,
+            arguments,
+            listeners: Vec::new(),
+            allowed: None,
+            trusts_unix: !app.own_addresses().iter().any(|bind| matches!(bind, Bind::Unix(_))),
+            notify: -1,
+            host: nix::unistd::getpid().as_raw(),
+        }
     }
 
     /// What this process was started with.
@@ -64,6 +79,34 @@ fn name_of(value: impl clap::ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
+/// What a server tells its host of itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Workers that are ready.
+    pub workers: usize,
+    /// Processes, those on their way in and out included.
+    pub processes: usize,
+    /// Requests have waited for a worker for a while.
+    pub is_waiting: bool,
+    /// It does not serve what a new start would serve, after a rollback or a reload that failed.
+    pub is_kept: bool,
+    /// Bytes that are its processes' own.
+    pub memory: u64,
+    pub counters: Counters,
+}
+
+impl Report {
+    pub fn is_busy(&self) -> bool {
+        self.counters.in_flight > 0 || self.counters.queued > 0
+    }
+
+    /// Whether the other differs in what must not wait.
+    pub fn differs_urgently(&self, other: &Self) -> bool {
+        let urgent = |report: &Self| (report.workers, report.processes, report.is_waiting, report.is_kept);
+        urgent(self) != urgent(other)
+    }
+}
+
 /// A server as its host sees it.
 pub struct Server {
     pub pid: Pid,
@@ -73,21 +116,24 @@ pub struct Server {
     ready: bool,
     ending: bool,
     failure: Option<String>,
+    /// The newest.
+    pub report: Report,
     /// When its component was written.
     modified: Option<SystemTime>,
 }
 
 impl Server {
-    pub fn start(name: &str, mut given: Given, listener: BorrowedFd) -> Result<Self, Failure> {
+    pub fn start(name: &str, mut given: Given, listeners: &[BorrowedFd]) -> Result<Self, Failure> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Datagram, None, flags)?;
-        (given.listener, given.notify) = (listener.as_raw_fd(), theirs.as_raw_fd());
+        given.listeners = listeners.iter().map(AsRawFd::as_raw_fd).collect();
+        given.notify = theirs.as_raw_fd();
         let modified = modified(&given.component);
         let text = serde_json::to_vec(&given).map_err(|error| Failure::internal(error.to_string()))?;
         let mut file = File::from(memfd_create(c"given", MFdFlags::MFD_CLOEXEC)?);
         file.write_all(&text)?;
         file.rewind()?;
-        let passed = [listener, theirs.as_fd(), file.as_fd()];
+        let passed = [listeners, &[theirs.as_fd(), file.as_fd()]].concat();
         let mut command = Command::new(upgrade::executable()?);
         command.args(["app", name, &file.as_raw_fd().to_string()]).env_clear();
         command.envs(ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
@@ -103,20 +149,30 @@ impl Server {
             ready: false,
             ending: false,
             failure: None,
+            report: Report::default(),
             modified,
         })
     }
 
     /// Takes what it has said; true when that is that it is ready, for the first time.
-    pub fn becomes_ready(&mut self) -> bool {
+    pub fn listen(&mut self) -> bool {
         let was_ready = self.ready;
-        let mut buffer = [0; 8192];
+        let mut buffer = [0; MAX_MESSAGE];
         while let Ok(length @ 1..) = self.channel.recv(&mut buffer) {
             let text = String::from_utf8_lossy(&buffer[..length]);
+            if let Some(report) = text.strip_prefix(REPORT) {
+                self.report = serde_json::from_str(report).unwrap_or_default();
+                continue;
+            }
             self.ready |= text.starts_with(READY);
             self.failure = text.strip_prefix(FAILED).map(str::to_owned).or(self.failure.take());
         }
         self.ready && !was_ready
+    }
+
+    /// It may have so many workers from now on.
+    pub fn allow(&self, workers: usize) {
+        let _ = self.channel.send(format!("{ALLOW}{workers}").as_bytes());
     }
 
     pub fn is_ready(&self) -> bool {

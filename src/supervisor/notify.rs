@@ -1,9 +1,11 @@
 //! What systemd is told (sd_notify(3)), where it started us. By hand: the crates for it do not know abstract sockets.
 
+use super::host::Report;
+use crate::config::AppHost;
 use crate::sys;
 use std::env;
 use std::ffi::OsStr;
-use std::os::fd::RawFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -12,6 +14,14 @@ use std::time::{Duration, Instant};
 /// What a host is told, besides sd_notify's words.
 pub const READY: &str = "READY=1";
 pub const FAILED: &str = "FAILED=";
+/// Before a `Report` in JSON.
+pub const REPORT: &str = "REPORT=";
+/// What a host answers: workers that the app may have.
+pub const ALLOW: &str = "ALLOW=";
+/// Longest message to a host.
+pub const MAX_MESSAGE: usize = 32 * 1024;
+/// What is not urgent is reported at most so often.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 pub struct Notify {
     /// Where to send, if there is somebody.
@@ -21,6 +31,10 @@ pub struct Notify {
     alive: Instant,
     /// Told since it last changed.
     status: String,
+    /// Reported last, and when.
+    reported: (Report, Instant),
+    /// Workers that the host allows.
+    allowed: usize,
 }
 
 enum Manager {
@@ -30,10 +44,13 @@ enum Manager {
 }
 
 impl Notify {
-    pub fn new(host: Option<RawFd>) -> Self {
+    pub fn new(host: Option<AppHost>) -> Self {
+        let now = Instant::now();
+        let (status, reported) = (String::new(), (Report::default(), now));
         if let Some(host) = host {
-            let manager = Some(Manager::Host(sys::inherited(host).into()));
-            return Self { manager, watchdog: None, alive: Instant::now(), status: String::new() };
+            let manager = Some(Manager::Host(sys::inherited(host.notify).into()));
+            let allowed = host.allowed.unwrap_or(usize::MAX);
+            return Self { manager, watchdog: None, alive: now, status, reported, allowed };
         }
         let address = env::var_os("NOTIFY_SOCKET").and_then(|name| address(&name));
         let manager = address.and_then(|address| {
@@ -42,7 +59,7 @@ impl Notify {
             socket.set_nonblocking(true).ok()?;
             Some(Manager::Systemd(socket, address))
         });
-        Self { manager, watchdog: watchdog(), alive: Instant::now(), status: String::new() }
+        Self { manager, watchdog: watchdog(), alive: now, status, reported, allowed: usize::MAX }
     }
 
     fn tell(&self, message: &str) {
@@ -69,6 +86,44 @@ impl Notify {
     pub fn failed(&self, why: &str) {
         if matches!(self.manager, Some(Manager::Host(_))) {
             self.tell(&format!("{FAILED}{why}"));
+        }
+    }
+
+    /// Whether there is a host that wants reports.
+    pub fn has_host(&self) -> bool {
+        matches!(self.manager, Some(Manager::Host(_)))
+    }
+
+    /// Tells the host how things are, if that is new. At once where it is urgent, or the last time.
+    pub fn report(&mut self, report: Report, is_last: bool) {
+        let (last, at) = &self.reported;
+        let is_due = is_last || report.differs_urgently(last) || at.elapsed() >= REPORT_EVERY;
+        if report == *last || !is_due {
+            return;
+        }
+        if let Ok(text) = serde_json::to_string(&report) {
+            self.tell(&format!("{REPORT}{text}"));
+        }
+        self.reported = (report, Instant::now());
+    }
+
+    /// Workers that there may be, as the host has said last.
+    pub fn allowed(&mut self) -> usize {
+        let mut buffer = [0; 64];
+        if let Some(Manager::Host(host)) = &self.manager {
+            while let Ok(length @ 1..) = host.recv(&mut buffer) {
+                let text = str::from_utf8(&buffer[..length]).ok().and_then(|text| text.strip_prefix(ALLOW));
+                self.allowed = text.and_then(|number| number.parse().ok()).unwrap_or(self.allowed);
+            }
+        }
+        self.allowed
+    }
+
+    /// What the host answers on.
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match &self.manager {
+            Some(Manager::Host(host)) => Some(host.as_fd()),
+            _ => None,
         }
     }
 

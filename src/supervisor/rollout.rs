@@ -61,6 +61,11 @@ impl Generations {
         self.rollout.is_some()
     }
 
+    /// Whether what serves is not what was loaded last: after a rollback, or a reload that failed.
+    pub fn are_kept(&self) -> bool {
+        self.current.number != self.newest_number
+    }
+
     /// The generation that a slot's next worker belongs to.
     pub fn wanted_in(&self, slot: usize) -> &Rc<Generation> {
         match self.rollout.as_ref().map(|rollout| &rollout.step) {

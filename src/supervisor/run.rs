@@ -167,6 +167,7 @@ impl Supervisor {
                 if let Err(failure) = &result {
                     self.notify.failed(&failure.message);
                 }
+                self.report(true);
                 tracing::info!(event = "stopped", "every worker has ended");
                 self.wait_for_admin();
                 return result;
@@ -194,6 +195,7 @@ impl Supervisor {
         let others = [
             self.generations.descriptor(),
             self.upgrade.as_ref().and_then(Upgrade::descriptor),
+            self.notify.descriptor(),
             self.watch.as_ref().map(AsFd::as_fd),
         ];
         watched.extend(others.into_iter().flatten().map(|one| PollFd::new(one, PollFlags::POLLIN)));

@@ -23,6 +23,12 @@ impl Supervisor {
         if !self.is_serving() {
             return Err("the server is starting or ending".to_owned());
         }
+        let allowed = self.notify.allowed();
+        if workers > self.wanted.max(allowed) {
+            return Err(format!(
+                "{workers} workers: the server that hosts this app allows {allowed} now (max-workers)"
+            ));
+        }
         if workers == self.wanted {
             return Ok(format!("workers wanted: {workers}, as before"));
         }

@@ -95,10 +95,20 @@ fn process(child: &Child) -> Process {
     }
 }
 
-/// Resident memory in bytes (proc(5), /proc/PID/statm).
+/// Resident memory in bytes.
 pub fn resident(pid: Pid) -> Option<u64> {
+    pages(pid).map(|[resident, _]| resident)
+}
+
+/// The same without what is of files or shared memory, such as machine code.
+pub fn own_memory(pid: Pid) -> Option<u64> {
+    pages(pid).map(|[resident, shared]| resident.saturating_sub(shared))
+}
+
+/// Resident and shared memory in bytes (proc(5), /proc/PID/statm).
+fn pages(pid: Pid) -> Option<[u64; 2]> {
     let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
-    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
-    let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten()?;
-    Some(pages * size as u64)
+    let mut counts = statm.split(' ').skip(1).map(str::parse::<u64>);
+    let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten()? as u64;
+    Some([counts.next()?.ok()? * size, counts.next()?.ok()? * size])
 }

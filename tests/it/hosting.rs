@@ -15,7 +15,10 @@ use crate::support::{
     Finished, Http2, Process, Response, Server, Wasmserve, chunked, eventually, guest, parallel, request, timed,
 };
 
+mod addresses;
 mod changes;
+mod one;
+mod room;
 mod routes;
 
 /// A server with the apps of a file.
@@ -61,7 +64,17 @@ impl Host {
     }
 
     fn write(&self, apps: &str) {
-        fs::write(self.folder.path().join("wasmserve.toml"), server_table("") + apps).unwrap();
+        self.write_with("", apps);
+    }
+
+    fn write_with(&self, server: &str, apps: &str) {
+        fs::write(self.folder.path().join("wasmserve.toml"), server_table(server) + apps).unwrap();
+    }
+
+    fn reload(&self) {
+        let mark = self.len();
+        self.signal(SIGHUP);
+        self.wait_from(mark, "the end of the reload", |r| r.is_event("reload-finished") || r.is_event("reload-failed"));
     }
 
     fn ask(&self, host: &str, target: &str) -> Response {
@@ -74,6 +87,12 @@ impl Host {
         let status = self.status();
         let apps = status["apps"].as_array().unwrap();
         apps.iter().find(|app| app["name"] == name).unwrap_or(&Value::Null).clone()
+    }
+
+    /// Until its server has told of so many requests.
+    fn until_counted(&self, name: &str, requests: u64) {
+        let counted = || (self.app(name)["counters"]["requests"] == requests).then_some(());
+        eventually(&format!("{name} has counted {requests}"), counted);
     }
 
     fn state(&self, name: &str) -> String {

@@ -30,9 +30,14 @@ impl Options {
         let is_common = |argument: &&String| {
             let option = argument.trim_start_matches("--").split('=').next().unwrap_or_default();
             let key = keys.iter().find(|key| key.option == option);
-            key.is_some_and(|key| key.scope == Scope::Both)
+            key.is_some_and(|key| key.scope == Scope::Both && !is_address(&key.option))
         };
         Self { arguments: server.arguments.iter().filter(is_common).cloned().collect(), places: Vec::new() }
+    }
+
+    fn has(&self, option: &str) -> bool {
+        let start = format!("--{option}=");
+        self.arguments.iter().any(|argument| argument.starts_with(&start))
     }
 
     fn push(&mut self, option: &str, value: Option<&str>, path: &str, span: &Range<usize>) {
@@ -96,9 +101,8 @@ impl Options {
         self.arguments.push(format!("--name={name}"));
         self.arguments.push(format!("--workers={}", workers.min.max(1)));
         self.arguments.push(format!("--max-workers={}", workers.max));
-        let has_timeout = self.arguments.iter().any(|argument| argument.starts_with("--idle-timeout="));
         match workers.min {
-            0 if !has_timeout => self.arguments.push(format!("--idle-timeout={IDLE_TIMEOUT}")),
+            0 if !self.has("idle-timeout") => self.arguments.push(format!("--idle-timeout={IDLE_TIMEOUT}")),
             0 => {}
             // It has workers whether or not there is something to do.
             _ => self.arguments.retain(|argument| !argument.starts_with("--idle-timeout=")),
@@ -131,6 +135,11 @@ impl Options {
             }
         }
     }
+}
+
+/// Where each listens is its own.
+fn is_address(option: &str) -> bool {
+    matches!(option, "bind" | "uds-mode")
 }
 
 fn fits(key: &Key, scope: Scope) -> bool {
@@ -223,6 +232,7 @@ impl<'a> Reader<'a> {
         }
         let mut options = Options::inherited(self.keys, self.server);
         options.take(self.keys, Scope::App, &mut table, self.mistakes);
+        let has_own_addresses = options.has("bind");
         let component = self.component(&mut table);
         let workers = self.workers(&mut table);
         self.routes_of(name, &mut table);
@@ -232,7 +242,7 @@ impl<'a> Reader<'a> {
         table.finish(&known.collect::<Vec<_>>(), self.mistakes);
         options.finish(name, workers);
         let settings = options.check(Source::File(component?), &place, self.mistakes)?;
-        Some(App { settings, workers, arguments: options.arguments })
+        Some(App { settings, workers, arguments: options.arguments, has_own_addresses })
     }
 
     fn component(&mut self, table: &mut Table) -> Option<PathBuf> {

@@ -40,9 +40,9 @@ const NOT_HERE: [&str; 13] = [
     "reload-dir",
 ];
 /// What belongs to the server as a whole. Everything else belongs to an app.
-const OF_SERVER: [&str; 9] =
-    ["bind", "uds-mode", "admin", "control", "pid-file", "log-file", "access-log-file", "log-level", "log-format"];
-const OF_BOTH: [&str; 6] = ["backlog", "umask", "no-access-log", "identify", "cache-dir", "sandbox"];
+const OF_SERVER: [&str; 7] = ["admin", "control", "pid-file", "log-file", "access-log-file", "log-level", "log-format"];
+const OF_BOTH: [&str; 8] =
+    ["bind", "uds-mode", "backlog", "umask", "no-access-log", "identify", "cache-dir", "sandbox"];
 
 /// The options as clap has them, without the environment: what is set there is meant for a server without a file.
 pub fn command() -> Command {

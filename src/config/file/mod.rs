@@ -17,7 +17,7 @@ use self::apps::{Options, Reader};
 use self::keys::{Key, Scope};
 use self::mistakes::{Mistakes, Text};
 use self::table::{Entry, Table};
-use super::{Settings, Source};
+use super::{Bind, Settings, Source, parse as values};
 use crate::exit::Failure;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -32,8 +32,21 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Whether a host that no route is for gets 421 instead of 404.
     pub misdirected: bool,
+    /// What all apps may have together.
+    pub most: Most,
     /// All files that were read.
     pub files: Vec<PathBuf>,
+}
+
+/// Workers and bytes of memory.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Most {
+    pub workers: usize,
+    pub memory: u64,
+}
+
+impl Most {
+    pub const UNLIMITED: Self = Self { workers: usize::MAX, memory: u64::MAX };
 }
 
 #[derive(Clone, Debug)]
@@ -42,6 +55,14 @@ pub struct App {
     pub workers: Workers,
     /// Its options: whether a reload changes any shows in them.
     pub arguments: Vec<String>,
+    /// Whether it listens where the settings say, besides being reached through the gateways.
+    pub has_own_addresses: bool,
+}
+
+impl App {
+    pub fn own_addresses(&self) -> &[Bind] {
+        if self.has_own_addresses { &self.settings.binds } else { &[] }
+    }
 }
 
 /// How many workers an app has.
@@ -53,7 +74,7 @@ pub struct Workers {
 
 const MAX_GATEWAYS: u64 = 256;
 /// Keys of `[server]` that are no options of the command line.
-const SERVER_KEYS: [&str; 4] = ["include", "gateways", "unknown-host", "limits"];
+const SERVER_KEYS: [&str; 6] = ["include", "gateways", "unknown-host", "limits", "max-workers", "max-memory"];
 const TOP_KEYS: [&str; 6] = ["server", "app", "redirect", "static", "maintenance", "dev"];
 
 /// Reads and checks everything; the failure lists every mistake.
@@ -77,13 +98,18 @@ pub fn read(path: &Path) -> Result<Config, Failure> {
     }
     let Reader { apps, routes, .. } = reader;
     let routes = apps::check_routes(routes, &mut mistakes);
+    let least: usize = apps.values().map(|app| app.workers.min).sum();
+    if least > server.most.workers {
+        let most = server.most.workers;
+        mistakes.at(&main, &span, format!("server.max-workers {most}: the apps have {least} at least, by their min"));
+    }
     let settings = server.options.check(Source::Config(path.to_owned()), &(&main, span), &mut mistakes);
     let files = std::iter::once(&main).chain(&included).map(|text| text.path.clone()).collect();
-    let Server { gateways, misdirected, .. } = server;
+    let Server { gateways, misdirected, most, .. } = server;
     match (mistakes.into_result(), settings) {
         (Ok(()), Some(server)) => {
             let server = Settings { workers: gateways, max_workers: gateways, ..server };
-            Ok(Config { server, apps, routes, misdirected, files })
+            Ok(Config { server, apps, routes, misdirected, most, files })
         }
         (mistakes, _) => Err(Failure::usage(mistakes.err().unwrap_or_default())),
     }
@@ -95,12 +121,14 @@ struct Server {
     include: Vec<(String, Range<usize>)>,
     gateways: usize,
     misdirected: bool,
+    most: Most,
 }
 
 impl Default for Server {
     fn default() -> Self {
         let gateways = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { options: Options::default(), include: Vec::new(), gateways, misdirected: false }
+        let (options, include) = (Options::default(), Vec::new());
+        Self { options, include, gateways, misdirected: false, most: Most::UNLIMITED }
     }
 }
 
@@ -126,6 +154,18 @@ impl Server {
                 Some("421") => server.misdirected = true,
                 _ => entry.mistake(text, "must be 404 or 421", mistakes),
             }
+        }
+        if let Some(entry) = table.take("max-workers") {
+            match entry.number(text, mistakes) {
+                Some(0) => entry.mistake(text, "must be at least 1", mistakes),
+                Some(number) => server.most.workers = usize::try_from(number).unwrap_or(usize::MAX),
+                None => {}
+            }
+        }
+        if let Some(entry) = table.take("max-memory") {
+            let value = entry.scalar().unwrap_or_default();
+            let mut keep = |what: String| mistakes.at(text, &entry.span, what);
+            server.most.memory = values::size(&entry.path, &value, &mut keep);
         }
         let known = apps::names(keys, Scope::Server, "").into_iter().chain(SERVER_KEYS.map(str::to_owned));
         table.finish(&known.collect::<Vec<_>>(), mistakes);

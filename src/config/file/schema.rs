@@ -28,6 +28,10 @@ fn server(keys: &[Key]) -> Value {
     let mut table = table(keys, Scope::Server);
     table["properties"]["include"] = list_of_text("Files with apps, such as apps.d/*.toml");
     table["properties"]["gateways"] = json!({ "type": "integer", "description": "Processes that accept for all apps" });
+    let most = json!({ "type": "integer", "minimum": 1, "description": "Workers of all apps together" });
+    table["properties"]["max-workers"] = most;
+    table["properties"]["max-memory"] =
+        json!({ "type": ["string", "integer"], "description": "Memory of all apps together, such as 8GiB" });
     table["properties"]["unknown-host"] =
         json!({ "enum": [404, 421], "description": "Status for a host without a route" });
     table

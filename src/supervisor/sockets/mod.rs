@@ -7,6 +7,7 @@ mod inherited;
 mod tcp;
 mod unix;
 
+use super::upgrade::is_upgrade;
 use crate::config::{Bind, Settings};
 use crate::exit::Failure;
 use serde::{Deserialize, Serialize};
@@ -135,7 +136,12 @@ impl Listener {
     fn bind(bind: &Bind, settings: &Settings) -> Result<Self, Failure> {
         match bind {
             Bind::Tcp(address) => {
-                let (address, socket) = tcp::listen(*address, settings.backlog)?;
+                let listened = tcp::listen(*address, settings.backlog);
+                // An app's own address, at which its server before the upgrade still listens.
+                let (address, socket) = match listened {
+                    Err(_) if is_upgrade() => (*address, tcp::join(*address, settings.backlog)?),
+                    listened => listened?,
+                };
                 Ok(Self::Tcp { address, slots: vec![socket] })
             }
             Bind::Unix(path) => {

@@ -2,6 +2,7 @@
 
 use super::holder;
 use crate::exit::Failure;
+use crate::supervisor::upgrade::is_upgrade;
 use nix::errno::Errno;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use serde::{Deserialize, Serialize};
@@ -71,6 +72,8 @@ fn clear(path: &Path) -> Result<(), Failure> {
             tracing::debug!(event = "stale-socket", "{} was left behind and is replaced", path.display());
             fs::remove_file(path).map_err(|error| refused(path, &format!("the old socket cannot be removed: {error}")))
         }
+        // An app's own, which its server before the upgrade has until it ends.
+        Ok(_) if is_upgrade() => Ok(fs::remove_file(path)?),
         Ok(holder) => {
             let holder = holder.unwrap_or_else(|| "another process".to_owned());
             Err(refused(path, &format!("{holder} listens there: stop it, or choose another path")))

@@ -2,12 +2,6 @@
 
 use super::*;
 
-fn reload(host: &Host) {
-    let mark = host.len();
-    host.signal(SIGHUP);
-    host.wait_from(mark, "the end of the reload", |r| r.is_event("reload-finished") || r.is_event("reload-failed"));
-}
-
 #[test]
 fn an_app_is_added_and_removed() {
     let hello = app("hello", "hello-sync", "");
@@ -15,10 +9,10 @@ fn an_app_is_added_and_removed() {
     host.ask("hello.test", "/");
     let server = host.process("hello");
     host.write(&(hello.clone() + &app("new", "testbed-sync", "")));
-    reload(&host);
+    host.reload();
     assert_eq!(host.ask("new.test", "/hello").text(), "Hello, world!");
     host.write(&hello);
-    reload(&host);
+    host.reload();
     assert_eq!(host.ask("new.test", "/hello").status, 404);
     host.until("new", "gone");
     assert_eq!(host.process("hello"), server, "nothing has changed for it");
@@ -33,7 +27,7 @@ fn an_app_gets_new_options_and_loses_no_request() {
     slow.write(b"GET /stream?chunks=10&bytes=10&ms=100 HTTP/1.1\r\nHost: tb.test\r\n\r\n");
     let head = slow.receive_head();
     host.write(&with("new"));
-    reload(&host);
+    host.reload();
     eventually("the new options", || (host.ask("tb.test", "/env").json()["KEY"] == "new").then_some(()));
     assert_eq!(slow.body(&head).exactly(100).len(), 100, "the old server finishes what it has");
 }
@@ -45,7 +39,7 @@ fn a_change_that_does_not_work_is_given_up() {
     host.ask("tb.test", "/hello");
     let server = host.process("tb");
     host.write(&with("fail:not like this"));
-    reload(&host);
+    host.reload();
     host.wait_for("the record", |r| r.is_event("app-failed") && r.message().contains("not like this"));
     assert_eq!(host.ask("tb.test", "/hello").text(), "Hello, world!");
     assert_eq!(host.process("tb"), server);
@@ -63,7 +57,7 @@ fn a_new_component_is_taken_over_by_its_app_alone() {
     host.ask("two.test", "/");
     let other = host.process("two");
     fs::copy(guest("testbed-sync"), &component).unwrap();
-    reload(&host);
+    host.reload();
     eventually("the new component", || (host.ask("one.test", "/count").text() == "1").then_some(()));
     assert_eq!(host.process("two"), other);
 }

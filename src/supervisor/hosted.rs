@@ -1,0 +1,357 @@
+//! One hosted app: its sockets, its servers, and what has become of them.
+
+use super::host::{Given, Report, Server};
+use super::room::Place;
+use super::sockets::{self, Sockets};
+use crate::config::Settings;
+use crate::config::file::{self, App};
+use crate::exit::Failure;
+use crate::status::{AppState, Counters};
+use nix::sys::signal::Signal;
+use nix::sys::wait::WaitStatus;
+use nix::unistd::Pid;
+use std::fs::{self, Permissions};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+const BACKOFF_FIRST: Duration = Duration::from_secs(1);
+const BACKOFF_MOST: Duration = Duration::from_secs(30);
+/// A server that ran this long before it ended was not failing at its start.
+const STABLE: Duration = Duration::from_secs(10);
+
+pub struct Hosted {
+    pub name: String,
+    app: App,
+    /// None while the app fails: who connects is told at once.
+    listening: Option<Listening>,
+    path: PathBuf,
+    /// The newest last; others are on their way out, or wait for it to be ready.
+    servers: Vec<Server>,
+    pub removed: bool,
+    failures: u32,
+    /// No server is started before this time.
+    failing_until: Option<Instant>,
+    /// Why the last one failed; empty if it did not.
+    why: String,
+    starts: u64,
+    /// Since when it needs a server and has none.
+    asks_since: Option<Instant>,
+    /// That it waits for room has been told.
+    waits: bool,
+    /// Workers that it may have by now.
+    granted: usize,
+    /// When it last had a request.
+    active: Instant,
+    /// What servers that have ended have counted.
+    past: Counters,
+}
+
+/// Where an app is reached.
+struct Listening {
+    /// By the gateways.
+    gateways: UnixListener,
+    /// By its clients, if it has addresses of its own.
+    own: Option<Sockets>,
+}
+
+impl Listening {
+    fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        let own = self.own.as_ref().map(Sockets::descriptors).unwrap_or_default();
+        std::iter::once(self.gateways.as_fd()).chain(own).collect()
+    }
+}
+
+impl Hosted {
+    pub fn new(name: &str, path: PathBuf, app: App) -> Self {
+        let mut hosted = Self {
+            name: name.to_owned(),
+            app,
+            listening: None,
+            path,
+            servers: Vec::new(),
+            removed: false,
+            failures: 0,
+            failing_until: None,
+            why: String::new(),
+            starts: 0,
+            asks_since: None,
+            waits: false,
+            granted: 0,
+            active: Instant::now(),
+            past: Counters::default(),
+        };
+        hosted.listen();
+        hosted
+    }
+
+    /// Who connects from here on waits for a server.
+    fn listen(&mut self) {
+        let settings = &self.app.settings;
+        let own = if self.app.has_own_addresses { sockets::bind(settings).map(Some) } else { Ok(None) };
+        let gateways = listen(&self.path, settings)
+            .map_err(|error| Failure::internal(format!("{}: {error}", self.path.display())));
+        match own.and_then(|own| Ok(Listening { gateways: gateways?, own })) {
+            Ok(listening) => self.listening = Some(listening),
+            Err(failure) => self.failed(failure.message),
+        }
+    }
+
+    pub fn close(&mut self) {
+        self.listening = None;
+        let _ = fs::remove_file(&self.path);
+    }
+
+    /// The sockets, if a connection to one is what makes a server start.
+    pub fn awaited(&self) -> Vec<BorrowedFd<'_>> {
+        let is_awaited = self.servers.is_empty() && !self.removed && self.asks_since.is_none();
+        self.listening.as_ref().filter(|_| is_awaited).map(Listening::descriptors).unwrap_or_default()
+    }
+
+    pub fn channels(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.servers.iter().map(AsFd::as_fd)
+    }
+
+    /// Takes note of what has happened to it: somebody asks for it, or a pause is over.
+    pub fn advance(&mut self, is_asked: bool) {
+        if self.removed || self.failing_until.is_some_and(|until| until > Instant::now()) {
+            return;
+        }
+        if self.failing_until.take().is_some() || self.listening.is_none() {
+            self.listen();
+        }
+        if self.listening.is_some() && self.servers.is_empty() && (is_asked || self.app.workers.min > 0) {
+            self.asks_since.get_or_insert_with(Instant::now);
+        }
+    }
+
+    pub fn is_asking(&self) -> bool {
+        self.asks_since.is_some()
+    }
+
+    /// There is no room for it.
+    pub fn wait(&mut self) {
+        if !std::mem::replace(&mut self.waits, true) {
+            let name = &self.name;
+            tracing::info!(
+                event = "app-waits",
+                app = name,
+                "{name}: waits for room, as apps together have all they may"
+            );
+        }
+    }
+
+    pub fn place(&self) -> Place {
+        let report = self.report();
+        let newest = self.servers.last();
+        let workers = if newest.is_some() { self.granted } else { 0 };
+        let is_idle = newest.is_some_and(Server::is_ready) && !report.is_busy();
+        Place {
+            workers,
+            leaving: report.processes.saturating_sub(workers),
+            is_ending: newest.is_some_and(Server::is_ending),
+            least: self.app.workers.min,
+            idle_since: is_idle.then_some(self.active),
+            started: newest.map_or_else(Instant::now, |server| server.started),
+            memory: report.memory,
+            asks_since: self.asks_since,
+            wants_more: report.is_waiting && report.workers >= self.granted && self.granted < self.app.workers.max,
+            is_kept: report.is_kept,
+        }
+    }
+
+    /// What its newest server has told last.
+    fn report(&self) -> Report {
+        self.servers.last().map(|server| server.report.clone()).unwrap_or_default()
+    }
+
+    /// Starts a server; there is room for its least number of workers.
+    pub fn start(&mut self, settings: &Settings, is_limited: bool) {
+        (self.asks_since, self.waits) = (None, false);
+        self.granted = self.app.workers.min.max(1);
+        self.start_server(settings, is_limited);
+    }
+
+    fn start_server(&mut self, settings: &Settings, is_limited: bool) {
+        let Some(listening) = &self.listening else { return };
+        self.starts += 1;
+        let control = self.path.with_file_name(format!("{}-{}.control", self.name, self.starts));
+        let mut given = Given::new(&self.app, settings, control);
+        given.allowed = is_limited.then_some(self.granted);
+        match Server::start(&self.name, given, &listening.descriptors()) {
+            Ok(server) => {
+                let (name, pid) = (&self.name, server.pid.as_raw());
+                tracing::debug!(event = "app-starting", app = name, pid, "{name}: starting");
+                self.servers.push(server);
+            }
+            Err(failure) => self.failed(failure.message),
+        }
+    }
+
+    /// It may have one worker more or fewer.
+    pub fn grant(&mut self, workers: usize) {
+        self.granted = workers;
+        if let Some(server) = self.servers.last() {
+            server.allow(workers);
+        }
+    }
+
+    pub fn end(&mut self) {
+        self.servers.iter_mut().for_each(Server::end);
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        self.servers.iter().for_each(|server| server.signal(signal));
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.servers.is_empty()
+    }
+
+    pub fn listen_to_servers(&mut self) {
+        for at in 0..self.servers.len() {
+            let before = (self.servers[at].report.counters.requests, self.servers[at].is_ready());
+            let becomes_ready = self.servers[at].listen();
+            let server = &self.servers[at];
+            if (server.report.counters.requests, server.is_ready()) != before || server.report.is_busy() {
+                self.active = Instant::now();
+            }
+            if !becomes_ready {
+                continue;
+            }
+            let ms = server.started.elapsed().as_micros() as f64 / 1000.0;
+            let (name, pid) = (&self.name, server.pid.as_raw());
+            tracing::info!(event = "app-ready", app = name, pid, ms, "{name} is ready (process {pid}, {ms:.1} ms)");
+            (self.failures, self.why) = (0, String::new());
+            // Those before it finish what they have.
+            self.servers[..at].iter_mut().for_each(Server::end);
+        }
+    }
+
+    /// Takes over new settings, or a new component.
+    pub fn update(&mut self, app: &App, settings: &Settings, is_limited: bool) {
+        let (options, component) = (self.app.arguments != app.arguments, self.app.component() != app.component());
+        let has_new_file = self.servers.last().is_some_and(|server| server.is_outdated(app.component()));
+        let moves = self.app.own_addresses() != app.own_addresses();
+        self.app = app.clone();
+        if moves {
+            self.close();
+            self.listen();
+        }
+        if options || component || !self.why.is_empty() {
+            self.failing_until = None;
+            (self.failures, self.why) = (0, String::new());
+            if !self.servers.is_empty() {
+                self.granted = self.granted.clamp(app.workers.min.max(1), app.workers.max);
+                self.start_server(settings, is_limited);
+            }
+        } else if has_new_file && let Some(server) = self.servers.last_mut() {
+            server.reload(app.component());
+        }
+    }
+
+    pub fn remove(&mut self) {
+        self.removed = true;
+        self.close();
+        self.end();
+    }
+
+    /// Whether the process that has ended was a server of its.
+    pub fn ended(&mut self, pid: Pid, status: WaitStatus, stopping: bool) -> bool {
+        let Some(at) = self.servers.iter().position(|server| server.pid == pid) else { return false };
+        self.servers[at].listen();
+        let server = self.servers.remove(at);
+        self.past.add(&server.report.counters.clone().without_gauges());
+        let name = &self.name;
+        if matches!(status, WaitStatus::Exited(_, 0)) || server.is_ending() || stopping {
+            tracing::debug!(event = "app-ended", app = name, pid = pid.as_raw(), "{name}: its server has ended");
+            return true;
+        }
+        let why = server.failure().map_or_else(|| format!("its server ended: {status:?}"), str::to_owned);
+        if server.started.elapsed() >= STABLE {
+            self.failures = 0;
+        }
+        if self.servers.is_empty() {
+            self.failed(why);
+        } else {
+            tracing::error!(
+                event = "app-failed",
+                app = name,
+                "{name}: the change is given up, it goes on as before: {why}"
+            );
+            self.why = why;
+        }
+        true
+    }
+
+    /// Until the pause is over its requests are answered with 503.
+    fn failed(&mut self, why: String) {
+        let pause = BACKOFF_FIRST.saturating_mul(1 << self.failures.min(10)).min(BACKOFF_MOST);
+        self.failures += 1;
+        self.failing_until = Some(Instant::now() + pause);
+        let (name, seconds) = (&self.name, pause.as_secs_f64());
+        tracing::error!(
+            event = "app-failed",
+            app = name,
+            seconds,
+            "{name} fails, to be tried again in {seconds} s: {why}"
+        );
+        self.why = why;
+        self.asks_since = None;
+        self.close();
+    }
+
+    pub fn status(&self) -> crate::status::App {
+        let newest = self.servers.last();
+        let state = match newest {
+            _ if self.removed => AppState::Leaving,
+            Some(server) if server.is_ready() => AppState::Ready,
+            _ if self.failing_until.is_some() => AppState::Failing,
+            // Also while it is tried again.
+            Some(_) if self.failures > 0 => AppState::Failing,
+            Some(_) => AppState::Starting,
+            None if self.is_asking() => AppState::Waiting,
+            None => AppState::Idle,
+        };
+        let own = self.listening.as_ref().and_then(|listening| listening.own.as_ref());
+        let report = self.report();
+        let mut counters = self.past.clone();
+        self.servers.iter().for_each(|server| counters.add(&server.report.counters));
+        crate::status::App {
+            name: self.name.clone(),
+            state,
+            why: self.why.clone(),
+            pid: newest.map(|server| server.pid.as_raw()),
+            starts: self.starts,
+            control: newest.map(|server| server.control.clone()),
+            addresses: own.map(Sockets::addresses).unwrap_or_default(),
+            workers: report.workers,
+            memory: report.memory,
+            counters,
+        }
+    }
+}
+
+/// For the gateways, and for nobody else.
+fn listen(path: &Path, settings: &Settings) -> std::io::Result<UnixListener> {
+    let _ = fs::remove_file(path);
+    let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
+    socket.bind(&socket2::SockAddr::unix(path)?)?;
+    socket.listen(settings.backlog)?;
+    fs::set_permissions(path, Permissions::from_mode(0o666))?;
+    let listener = UnixListener::from(std::os::fd::OwnedFd::from(socket));
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// As the file has it.
+impl file::App {
+    pub fn component(&self) -> &Path {
+        match &self.settings.source {
+            crate::config::Source::File(path) => path,
+            _ => Path::new(""),
+        }
+    }
+}

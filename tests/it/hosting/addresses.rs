@@ -1,0 +1,73 @@
+//! Apps that listen at addresses of their own.
+
+use super::*;
+use std::os::unix::net::UnixListener;
+
+use crate::support::{Connection, get_over_unix};
+
+#[test]
+fn an_app_with_an_address_of_its_own_is_served_there_without_a_gateway() {
+    let own = "bind = [\"127.0.0.1:0\"]\nenv = { WHO = \"own\" }";
+    let host = Host::start(&app("own", "testbed-sync", own));
+    let address = address(&host, "own");
+    assert_eq!(host.state("own"), "idle", "it starts with its first request there too");
+    let gateways = host.status()["slots"].clone();
+    let response = Connection::open(address).get("/env").json();
+    assert_eq!(response["WHO"], "own");
+    let count = |slots: &Value| {
+        slots.as_array().unwrap().iter().map(|slot| slot["counters"]["requests"].as_u64()).sum::<Option<u64>>()
+    };
+    assert_eq!(count(&host.status()["slots"]), count(&gateways), "no gateway has seen it");
+    assert_eq!(host.ask("own.test", "/env").json()["WHO"], "own", "its route leads there as well");
+}
+
+#[test]
+fn an_address_in_use_is_that_apps_failure_alone() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("own.sock");
+    let taken = UnixListener::bind(&path).unwrap();
+    let own = app("own", "hello-sync", &format!("bind = [\"unix:{}\"]", path.display()));
+    let host = Host::start(&(own + &app("hello", "hello-sync", "")));
+    host.until("own", "failing");
+    assert!(host.app("own")["why"].as_str().unwrap().contains("own.sock"));
+    assert_eq!(host.ask("hello.test", "/").text(), "Hello, world!");
+    drop(taken);
+    host.until("own", "idle");
+    assert_eq!(get_over_unix(&path, "/").unwrap(), (200, "Hello, world!".to_owned()));
+}
+
+#[test]
+fn an_address_comes_and_goes_with_its_app() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("own.sock");
+    let hello = app("hello", "hello-sync", "");
+    let own = app("own", "hello-sync", &format!("bind = [\"unix:{}\"]", path.display()));
+    let host = Host::start(&hello);
+    host.write(&(hello.clone() + &own));
+    host.reload();
+    assert_eq!(get_over_unix(&path, "/").unwrap(), (200, "Hello, world!".to_owned()));
+    host.write(&hello);
+    host.reload();
+    host.until("own", "gone");
+    assert!(!path.exists());
+}
+
+#[test]
+fn the_log_has_a_request_once_with_its_client() {
+    let host = Host::start(&app("hello", "hello-sync", ""));
+    let mut connection = host.connect();
+    connection.write(b"GET /one HTTP/1.1\r\nHost: hello.test\r\nX-Forwarded-For: 8.8.8.8\r\n\r\n");
+    connection.receive();
+    let record = host.wait_for("its record", |r| r.is_access() && r.text("path") == "/one");
+    assert_eq!(record.text("client"), "127.0.0.1", "{}", record.line);
+    // What no app has seen is the gateway's.
+    host.ask("other.test", "/two");
+    host.wait_for("its record", |r| r.is_access() && r.text("path") == "/two");
+    assert_eq!(host.count(|r| r.is_access()), 2);
+}
+
+fn address(host: &Host, name: &str) -> std::net::SocketAddr {
+    let app = host.app(name);
+    let url = app["addresses"][0].as_str().unwrap_or_else(|| panic!("{app}"));
+    url.strip_prefix("http://").unwrap().parse().unwrap()
+}
