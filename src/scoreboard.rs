@@ -148,8 +148,17 @@ impl Board {
     /// Outbound requests that are under way in all workers. A worker that writes too much there keeps its own app from
     /// sending any, and nobody else.
     pub fn outbound(&self) -> u64 {
+        self.sum(|row| &row.outbound)
+    }
+
+    /// Requests that are in flight in all workers, as far as they tell the truth, which concerns their own app alone.
+    pub fn in_flight(&self) -> u64 {
+        self.sum(|row| &row.in_flight)
+    }
+
+    fn sum(&self, counter: fn(&Row) -> &AtomicU64) -> u64 {
         let used = self.header.used.load(Relaxed);
-        self.rows.iter().take(used).fold(0, |sum, row| sum.saturating_add(row.outbound.load(Relaxed)))
+        self.rows.iter().take(used).fold(0, |sum, row| sum.saturating_add(counter(row).load(Relaxed)))
     }
 }
 

@@ -126,7 +126,7 @@ pub struct ClientArgs {
     #[arg(long, env = "WASMSERVE_LIMIT_REQUESTS_PER_SECOND", default_value_t = 0, value_name = "N")]
     pub limit_requests_per_second: u64,
 
-    /// Requests in flight in a worker; beyond it 503 at once; 0 is no limit beside the queue's
+    /// Requests in flight in all workers together; beyond it 503 at once; 0 is no limit beside the queue's
     #[arg(long, env = "WASMSERVE_LIMIT_CONCURRENCY", default_value_t = 0, value_name = "N")]
     pub limit_concurrency: u64,
 }

@@ -63,7 +63,7 @@ pub struct ClientLimits {
     pub connections_per_address: usize,
     /// In all workers together; None is no limit.
     pub requests_per_second: Option<NonZeroU64>,
-    pub concurrency: u64,
+    pub concurrency: Option<NonZeroU64>,
 }
 
 /// What a guest may reach outside of its worker.
@@ -253,7 +253,7 @@ impl ClientLimits {
             connections: counted("--limit-connections", args.limit_connections, MAX_CONNECTIONS, keep),
             connections_per_address: or_never(args.limit_connections_per_address as u64) as usize,
             requests_per_second: NonZeroU64::new(args.limit_requests_per_second),
-            concurrency: or_never(args.limit_concurrency),
+            concurrency: NonZeroU64::new(args.limit_concurrency),
         }
     }
 }

@@ -63,9 +63,8 @@ struct App {
 impl Gateway {
     pub fn new(config: &Config, folder: PathBuf) -> Result<Self, Failure> {
         let app = |(name, app): (&String, &crate::config::file::App)| {
-            let most = usize::try_from(app.settings.client.concurrency).unwrap_or(usize::MAX);
-            let most = most.saturating_mul(app.workers.max).min(REQUESTS_PER_APP);
-            let room = Arc::new(Semaphore::new(most));
+            let most = app.settings.client.concurrency.and_then(|most| usize::try_from(most.get()).ok());
+            let room = Arc::new(Semaphore::new(most.map_or(REQUESTS_PER_APP, |most| most.min(REQUESTS_PER_APP))));
             let patience = app.settings.guest.request + app.settings.timeout_startup + GRACE;
             (name.clone(), App { room, patience })
         };

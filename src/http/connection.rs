@@ -241,7 +241,7 @@ impl Front {
         if let Err(rejection) = screened {
             return Some(response::rejection(rejection));
         }
-        if self.row.in_flight.load(Relaxed) > self.limits().concurrency {
+        if self.limits().concurrency.is_some_and(|most| self.board.in_flight() > most.get()) {
             return Some(response::unavailable(Duration::from_secs(1)));
         }
         let too_many = self.limits().requests_per_second.is_some_and(|rate| !self.board.admit(rate));

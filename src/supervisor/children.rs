@@ -156,12 +156,13 @@ impl Supervisor {
         let rows = self.rows;
         let row = &rows[child.row];
         self.slots[index].past.add(&Counters::of(row).without_gauges());
-        // What it had under way counts no longer among those of all workers.
-        row.outbound.store(0, Relaxed);
         let reason = self.reason(&child, status);
         let expected = self.ending.is_some() && (matches!(status, WaitStatus::Exited(_, 0)) || !self.served);
         let drained = matches!((child.state, status), (State::Draining { .. }, WaitStatus::Exited(_, 0)));
         report(index, &child, row, &reason, expected || drained);
+        // What it had under way counts no longer among those of all workers.
+        row.outbound.store(0, Relaxed);
+        row.in_flight.store(0, Relaxed);
         if self.ending.is_some() || drained {
             return;
         }

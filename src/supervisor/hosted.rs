@@ -83,14 +83,18 @@ impl Hosted {
             active: Instant::now(),
             past: Counters::default(),
         };
-        hosted.listen();
+        hosted.listen(None);
         hosted
     }
 
-    /// Who connects from here on waits for a server.
-    fn listen(&mut self) {
+    /// Who connects from here on waits for a server. Of the sockets that it had, those go on that it still has.
+    fn listen(&mut self, old: Option<Sockets>) {
         let settings = &self.app.settings;
-        let own = if self.app.has_own_addresses { sockets::bind(settings).map(Some) } else { Ok(None) };
+        let own = match old {
+            _ if !self.app.has_own_addresses => Ok(None),
+            Some(old) => sockets::rebind(old, settings).map(Some),
+            None => sockets::bind(settings).map(Some),
+        };
         let gateways = listen(&self.path, settings)
             .map_err(|error| Failure::internal(format!("{}: {error}", self.path.display())));
         match own.and_then(|own| Ok(Listening { gateways: gateways?, own })) {
@@ -120,7 +124,7 @@ impl Hosted {
             return;
         }
         if self.failing_until.take().is_some() || self.listening.is_none() {
-            self.listen();
+            self.listen(None);
         }
         if self.listening.is_some() && self.servers.is_empty() && (is_asked || self.app.workers.min > 0) {
             self.asks_since.get_or_insert_with(Instant::now);
@@ -237,8 +241,8 @@ impl Hosted {
         let moves = self.app.own_addresses() != app.own_addresses();
         self.app = app.clone();
         if moves {
-            self.close();
-            self.listen();
+            let old = self.listening.take().and_then(|listening| listening.own);
+            self.listen(old);
         }
         if options || component || !self.why.is_empty() {
             self.failing_until = None;

@@ -258,8 +258,9 @@ fn connections_of_an_address_beyond_its_limit_are_closed() {
 #[test]
 fn requests_beyond_the_limit_are_503_at_once() {
     for guest in TESTBEDS {
-        let server = Server::start(guest, &["--limit-concurrency", "2"]);
-        let mut slow: Vec<_> = (0..2).map(|_| server.connect()).collect();
+        let server = Server::start(guest, &["--limit-concurrency", "2", "--workers", "2", "--identify"]);
+        // All workers together.
+        let mut slow: Vec<_> = (0..2).map(|slot| server.connect_to(slot)).collect();
         slow.iter_mut()
             .for_each(|connection| connection.write(request("GET", "/stream?chunks=0&ms=10&bytes=10", &[], b"")));
         // A response that goes on counts.

@@ -59,6 +59,20 @@ pub fn bind(settings: &Settings) -> Result<Sockets, Failure> {
     Ok(sockets)
 }
 
+/// The same in place of others: what is in both goes on, so that nobody who waits there is lost.
+pub fn rebind(mut old: Sockets, settings: &Settings) -> Result<Sockets, Failure> {
+    let mut sockets = Sockets::new(Vec::new(), settings.backlog);
+    for bind in &settings.binds {
+        let kept = old.listeners.iter().position(|listener| listener.is_at(bind));
+        let listener = match kept {
+            Some(at) => old.listeners.swap_remove(at),
+            None => Listener::bind(bind, settings)?,
+        };
+        sockets.listeners.push(listener);
+    }
+    Ok(sockets)
+}
+
 impl Sockets {
     fn new(listeners: Vec<Listener>, backlog: i32) -> Self {
         Self { listeners, backlog, shared: false, owner: std::process::id() }
@@ -152,6 +166,16 @@ impl Listener {
                 let (address, socket) = inherited::take(*fd)?;
                 Ok(Self::Inherited { address, socket })
             }
+        }
+    }
+
+    fn is_at(&self, bind: &Bind) -> bool {
+        match (self, bind) {
+            (Self::Tcp { address, .. }, Bind::Tcp(wanted)) => address == wanted,
+            (Self::Unix { file, .. }, Bind::Unix(wanted)) => {
+                std::path::absolute(wanted).is_ok_and(|wanted| wanted.as_os_str() == file.path.as_str())
+            }
+            _ => false,
         }
     }
 

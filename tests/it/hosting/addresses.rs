@@ -3,6 +3,8 @@
 use super::*;
 use std::os::unix::net::UnixListener;
 
+use nix::sys::signal::Signal::{SIGTERM, SIGUSR2};
+
 use crate::support::{Connection, get_over_unix};
 
 #[test]
@@ -50,6 +52,52 @@ fn an_address_comes_and_goes_with_its_app() {
     host.reload();
     host.until("own", "gone");
     assert!(!path.exists());
+}
+
+#[test]
+fn an_address_that_stays_is_kept_when_others_change() {
+    let bound = |binds: &str| app("own", "hello-sync", &format!("bind = [{binds}]"));
+    let host = Host::start(&bound("\"127.0.0.1:0\""));
+    let first = address(&host, "own");
+    assert_eq!(Connection::open(first).get("/").text(), "Hello, world!");
+    host.write(&bound(&format!("\"127.0.0.1:0\", \"{first}\"")));
+    host.reload();
+    host.until("own", "ready");
+    assert_eq!(host.app("own")["addresses"][1], format!("http://{first}"));
+    for at in [address(&host, "own"), first] {
+        assert_eq!(Connection::open(at).get("/").text(), "Hello, world!");
+    }
+}
+
+#[test]
+fn an_upgrade_takes_the_apps_and_their_addresses_along() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("own.sock");
+    let bound = |tcp: &str| {
+        let own = format!("bind = [\"{tcp}\", \"unix:{}\"]", path.display());
+        format!("[app.own]\ncomponent = \"{}\"\nroute = \"*\"\n{own}\n", guest("hello-sync"))
+    };
+    let host = Host::start(&bound("127.0.0.1:0"));
+    let tcp = address(&host, "own");
+    // The new process finds the port in the file.
+    host.write(&bound(&tcp.to_string()));
+    host.reload();
+    let load = host.load(2);
+    load.wait_for_more(10);
+    let mark = host.len();
+    host.supervisor().signal(SIGUSR2);
+    let record = host.wait_from(mark, "the new one", |r| r.is_event("upgrade-started"));
+    let successor = Process { pid: record.number("pid") as i32 };
+    host.wait_from(mark, "it serves", |r| r.is_event("upgrade-ready"));
+    load.wait_for_more(10);
+    host.supervisor().signal(SIGTERM);
+    host.wait_from(mark, "the old one has ended", |r| r.is_event("stopped"));
+    load.wait_for_more(10);
+    assert_eq!(Connection::open(tcp).get("/").text(), "Hello, world!");
+    assert_eq!(get_over_unix(&path, "/").unwrap(), (200, "Hello, world!".to_owned()));
+    load.end().assert_none_lost();
+    successor.signal(SIGTERM);
+    eventually("its end", || (!successor.runs()).then_some(()));
 }
 
 #[test]
