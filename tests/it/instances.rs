@@ -68,7 +68,7 @@ fn a_sync_app_has_no_more_instances_than_asked_for() {
 #[test]
 fn a_sync_app_has_32_instances_unless_told_otherwise() {
     let server = Server::start("testbed-sync", &["--identify"]);
-    let (instances, _) = sleepers(&server, 48, 500);
+    let (instances, _) = sleepers(&server, 48, 1500);
     assert_eq!(distinct(&instances), (1..=32).collect());
     server.wait_for_count(32, "startups", |r| r.is_guest_line("testbed: startup"));
     assert_eq!(startups(&server), 32);

@@ -186,10 +186,10 @@ fn trailers_are_bounded_like_fields() {
 #[test]
 fn chunks_of_a_byte_each_cost_no_more_than_their_content() {
     let server = Server::start("testbed-sync", &[]);
-    let uploads: Vec<Connection> = (0..30).map(|_| server.connect()).collect();
     let memory = MemoryWatch::begin(server.worker(0));
     let bytes = [request("POST", "/length", &[("Transfer-Encoding", "chunked")], b""), b"1\r\nx\r\n".repeat(60_000)];
-    for mut upload in uploads {
+    for _ in 0..30 {
+        let mut upload = server.connect();
         upload.write(bytes.concat());
         upload.write("0\r\n\r\n");
         assert_eq!(upload.receive().text(), "60000");

@@ -44,7 +44,7 @@ fn hello(component: &str) {
 
 /// A global is an instance's own: two workers count for themselves.
 fn count(component: &str) {
-    let server = start(component, &["--workers", "2", "--instances", "1", "--identify"]);
+    let server = start(component, &["--workers", "2", "--identify"]);
     let mut first = server.connect_to(0);
     let mut second = server.connect_to(1);
     let counted = |connection: &mut Connection| connection.get("/count").text().trim().parse::<u64>().unwrap();
