@@ -5,6 +5,7 @@ use super::keys::{self, Key, Scope};
 use super::mistakes::{Mistakes, Text};
 use super::routes::{Action, Match, Route};
 use super::table::{Entry, Table};
+use super::users::Users;
 use super::{App, Workers};
 use crate::config::{MAX_WORKERS, Settings, Source};
 use std::collections::BTreeMap;
@@ -154,6 +155,8 @@ pub fn names(keys: &[Key], scope: Scope, table: &str) -> Vec<String> {
 pub struct Reader<'a> {
     keys: &'a [Key],
     server: &'a Options,
+    /// Whom apps run as that do not say so themselves.
+    users: Option<Users>,
     pub mistakes: &'a mut Mistakes,
     pub apps: BTreeMap<String, App>,
     /// With their places.
@@ -163,9 +166,9 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(keys: &'a [Key], server: &'a Options, mistakes: &'a mut Mistakes) -> Self {
+    pub fn new(keys: &'a [Key], server: &'a Options, users: Option<Users>, mistakes: &'a mut Mistakes) -> Self {
         let (apps, routes, places) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
-        Self { keys, server, mistakes, apps, routes, places }
+        Self { keys, server, users, mistakes, apps, routes, places }
     }
 
     /// One file. Only the first may have more than apps and routes.
@@ -240,6 +243,12 @@ impl<'a> Reader<'a> {
         self.dirs(&mut table, &mut options);
         let known = names(self.keys, Scope::App, "").into_iter().chain(APP_KEYS.map(str::to_owned));
         table.finish(&known.collect::<Vec<_>>(), self.mistakes);
+        if let Some(users) = self.users.as_mut().filter(|_| !options.has("user")) {
+            match users.take(name) {
+                Some(user) => options.arguments.extend([format!("--user={user}"), format!("--group={user}")]),
+                None => self.mistakes.at(text, &place.1, format!("app.{name}: server.users has no user left for it")),
+            }
+        }
         options.finish(name, workers);
         let settings = options.check(Source::File(component?), &place, self.mistakes)?;
         Some(App { settings, workers, arguments: options.arguments, has_own_addresses })

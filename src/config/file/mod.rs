@@ -7,6 +7,7 @@ mod mistakes;
 mod routes;
 mod schema;
 mod table;
+mod users;
 
 pub use keys::options;
 pub use mistakes::place;
@@ -17,6 +18,7 @@ use self::apps::{Options, Reader};
 use self::keys::{Key, Scope};
 use self::mistakes::{Mistakes, Text};
 use self::table::{Entry, Table};
+use self::users::Users;
 use super::{Bind, Settings, Source, parse as values};
 use crate::exit::Failure;
 use std::collections::BTreeMap;
@@ -74,7 +76,7 @@ pub struct Workers {
 
 const MAX_GATEWAYS: u64 = 256;
 /// Keys of `[server]` that are no options of the command line.
-const SERVER_KEYS: [&str; 6] = ["include", "gateways", "unknown-host", "limits", "max-workers", "max-memory"];
+const SERVER_KEYS: [&str; 7] = ["include", "gateways", "unknown-host", "limits", "max-workers", "max-memory", "users"];
 const TOP_KEYS: [&str; 6] = ["server", "app", "redirect", "static", "maintenance", "dev"];
 
 /// Reads and checks everything; the failure lists every mistake.
@@ -90,7 +92,7 @@ pub fn read(path: &Path) -> Result<Config, Failure> {
         server = Server::read(table, &keys, &mut mistakes);
     }
     let included = include(&main, &server.include, &mut mistakes);
-    let mut reader = Reader::new(&keys, &server.options, &mut mistakes);
+    let mut reader = Reader::new(&keys, &server.options, server.users.take(), &mut mistakes);
     reader.file(top, true);
     for text in &included {
         let top = parse(text, reader.mistakes);
@@ -122,13 +124,14 @@ struct Server {
     gateways: usize,
     misdirected: bool,
     most: Most,
+    users: Option<Users>,
 }
 
 impl Default for Server {
     fn default() -> Self {
         let gateways = std::thread::available_parallelism().map_or(1, usize::from);
         let (options, include) = (Options::default(), Vec::new());
-        Self { options, include, gateways, misdirected: false, most: Most::UNLIMITED }
+        Self { options, include, gateways, misdirected: false, most: Most::UNLIMITED, users: None }
     }
 }
 
@@ -166,6 +169,13 @@ impl Server {
             let value = entry.scalar().unwrap_or_default();
             let mut keep = |what: String| mistakes.at(text, &entry.span, what);
             server.most.memory = values::size(&entry.path, &value, &mut keep);
+        }
+        if let Some(entry) = table.take("users") {
+            let range = entry.text(text, mistakes);
+            server.users = range.and_then(|range| {
+                let users = Users::parse(&range);
+                users.inspect_err(|why| entry.mistake(text, why, mistakes)).ok()
+            });
         }
         let known = apps::names(keys, Scope::Server, "").into_iter().chain(SERVER_KEYS.map(str::to_owned));
         table.finish(&known.collect::<Vec<_>>(), mistakes);

@@ -32,6 +32,8 @@ fn server(keys: &[Key]) -> Value {
     table["properties"]["max-workers"] = most;
     table["properties"]["max-memory"] =
         json!({ "type": ["string", "integer"], "description": "Memory of all apps together, such as 8GiB" });
+    table["properties"]["users"] =
+        json!({ "type": "string", "description": "FIRST-LAST: user ids for apps without user, one for each" });
     table["properties"]["unknown-host"] =
         json!({ "enum": [404, 421], "description": "Status for a host without a route" });
     table

@@ -57,3 +57,28 @@ fn metrics_are_by_app() {
     assert_eq!(metrics.sum("wasmserve_app_workers", &[("app", "one")]), 1.0);
     assert!(metrics.sum("wasmserve_app_memory_bytes", &[("app", "one")]) > 0.0);
 }
+
+#[test]
+fn each_app_runs_as_a_user_of_its_own() {
+    let apps = app("one", "hello-sync", "workers = 1")
+        + &app("two", "hello-sync", "workers = 1")
+        + &app("three", "hello-sync", "workers = 1\nuser = \"65534\"");
+    let users = "users = \"200000-200999\"";
+    if !nix::unistd::geteuid().is_root() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("wasmserve.toml");
+        fs::write(&path, server_table(users) + &apps).unwrap();
+        let refused = Wasmserve::new(&["check", "--config", path.to_str().unwrap()]).run();
+        assert!(refused.code == Some(2) && refused.stderr.contains("root"), "{refused:?}");
+        return;
+    }
+    let host = Host::with(users, &apps);
+    let user = |name: &str| {
+        host.until(name, "ready");
+        host.process(name).unwrap().children()[0].status("Uid")
+    };
+    let (one, two) = (user("one"), user("two"));
+    assert!((200_000..=200_999).contains(&one) && (200_000..=200_999).contains(&two) && one != two, "{one} {two}");
+    assert_eq!(user("three"), 65534);
+    assert_eq!(host.ask("one.test", "/").text(), "Hello, world!");
+}
