@@ -31,7 +31,7 @@ pub use host::Given;
 pub use load::{Loaded, load};
 pub use upgrade::remember_start;
 
-use crate::config::{Plan, Settings};
+use crate::config::{Plan, Settings, Work};
 use crate::exit::Failure;
 use crate::message::{AdminStart, Start, Task};
 use crate::sandbox;
@@ -52,8 +52,9 @@ pub struct Roles {
     pub admin: fn(AdminStart) -> !,
 }
 
-/// Loads the component, starts the workers and looks after them until it is told to end.
-pub fn supervise(settings: Settings, roles: Roles) -> Result<(), Failure> {
+/// Loads the component unless there is something to do already, starts the workers and looks after them until it is told
+/// to end.
+pub fn supervise(settings: Settings, work: Option<Work>, roles: Roles) -> Result<(), Failure> {
     let settings = Arc::new(settings);
     sandbox::check(settings.sandbox)?;
     let signals = signals::Signals::new()?;
@@ -64,7 +65,10 @@ pub fn supervise(settings: Settings, roles: Roles) -> Result<(), Failure> {
     let pid_file = pid_file::PidFile::write(settings.pid_file.as_deref())?;
     let notify = notify::Notify::new(settings.host);
     let began = Instant::now();
-    let loaded = load(&settings, roles, Some(&signals)).inspect_err(|failure| notify.failed(&failure.message))?;
+    let loaded = match work {
+        Some(work) => Loaded { work, was_compiled: false },
+        None => load(&settings, roles, Some(&signals)).inspect_err(|failure| notify.failed(&failure.message))?,
+    };
     let compile_seconds = if loaded.was_compiled { began.elapsed().as_secs_f64() } else { 0.0 };
     // From here on there is somebody who answers.
     let control = control::Control::open(settings.control.as_deref())?;

@@ -89,9 +89,9 @@ impl Host {
         apps.iter().find(|app| app["name"] == name).unwrap_or(&Value::Null).clone()
     }
 
-    /// Until its server has told of so many requests.
+    /// Until its server has told of so many answers (2xx).
     fn until_counted(&self, name: &str, requests: u64) {
-        let counted = || (self.app(name)["counters"]["requests"] == requests).then_some(());
+        let counted = || (self.app(name)["counters"]["responses"][1] == requests).then_some(());
         eventually(&format!("{name} has counted {requests}"), counted);
     }
 

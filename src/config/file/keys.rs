@@ -46,8 +46,11 @@ const OF_BOTH: [&str; 8] =
 
 /// The options as clap has them, without the environment: what is set there is meant for a server without a file.
 pub fn command() -> Command {
-    ServeArgs::augment_args(Command::new("app").no_binary_name(true).disable_help_flag(true))
-        .mut_args(|arg| arg.env(None::<&'static str>))
+    ServeArgs::augment_args(empty_command()).mut_args(|arg| arg.env(None::<&'static str>))
+}
+
+fn empty_command() -> Command {
+    Command::new("app").no_binary_name(true).disable_help_flag(true)
 }
 
 pub fn keys() -> Vec<Key> {
@@ -95,7 +98,8 @@ impl Key {
 
     /// Whether the option takes this value, or what is wrong with it.
     pub fn try_value(&self, arguments: &[String]) -> Result<(), String> {
-        command().try_get_matches_from(arguments).map(drop).map_err(|error| {
+        let command = empty_command().arg(self.arg.clone());
+        command.try_get_matches_from(arguments).map(drop).map_err(|error| {
             let text = error.render().to_string();
             let text = text.strip_prefix("error: ").unwrap_or(&text);
             // Its first paragraph names the value and what is allowed; the rest is about the command line.
