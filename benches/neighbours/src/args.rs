@@ -1,43 +1,50 @@
 //! The command line.
 
+use load::weight::Weight;
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub const USAGE: &str = "\
-Measures what the clients of one wasmserve notice while a hostile guest attacks another one beside it.
+Measures what the clients of one app notice while another one attacks the machine, or while other clients attack its server.
 
 usage: cargo run --release --manifest-path benches/neighbours/Cargo.toml -- [options]
 
   --wasmserve PATH  the release build to measure [default: target/release/wasmserve]
+  --tenants         both apps in one server (--config), behind the same gateways; else each has a server of its own
   --rounds N        quiet and attacked in turn, so often [default: 5]
-  --seconds S       how long each lasts [default: 3]
+  --seconds S       how long each lasts [default: 1.5]
   --connections N   of the neighbour's clients [default: 8]
-  --nice N          of servers that are attacked by what burns processor time [default: 10]
-  --only NAME,...   attacks whose names begin so
-  --list            show the names of the attacks
+  --slow N          connections of slow clients [default: 10000]
+  --weight W        of attackers, and of servers that burn processor time: idle, least, nice or same [default: idle]
+  --only NAME,...   rows whose names begin so
+  --list            show the names of the rows
 ";
 
 pub struct Args {
     pub wasmserve: PathBuf,
+    pub tenants: bool,
     pub rounds: usize,
     pub time: Duration,
     pub connections: usize,
-    pub nice: u32,
+    pub slow: usize,
+    pub weight: Weight,
     only: Vec<String>,
     pub list: bool,
     pub help: bool,
-    /// To be the attackers themselves: which attack, and whom.
-    pub attack: Option<(String, String)>,
+    /// To be the attackers themselves: which attack, whom, and under which host name.
+    pub attack: Option<[String; 3]>,
 }
 
 impl Args {
     pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Self, String> {
         let mut args = Self {
-            wasmserve: crate::server::repository().join("target/release/wasmserve"),
+            wasmserve: load::repository().join("target/release/wasmserve"),
+            tenants: false,
             rounds: 5,
-            time: Duration::from_secs(3),
+            time: Duration::from_millis(1500),
             connections: 8,
-            nice: 10,
+            slow: 10_000,
+            weight: Weight::Idle,
             only: Vec::new(),
             list: false,
             help: false,
@@ -48,12 +55,17 @@ impl Args {
             let mut value = || arguments.next().ok_or_else(|| format!("{option} needs a value"));
             match option.as_str() {
                 "--wasmserve" => args.wasmserve = value()?.into(),
+                "--tenants" => args.tenants = true,
                 "--rounds" => args.rounds = number(&value()?)?,
-                "--seconds" => args.time = Duration::from_secs(number(&value()?)? as u64),
+                "--seconds" => args.time = seconds(&value()?)?,
                 "--connections" => args.connections = number(&value()?)?,
-                "--nice" => args.nice = number(&value()?)? as u32,
+                "--slow" => args.slow = number(&value()?)?,
+                "--weight" => {
+                    let name = value()?;
+                    args.weight = Weight::named(&name).ok_or(format!("{name:?} is none of idle, least, nice, same"))?;
+                }
                 "--only" => args.only = value()?.split(',').map(str::to_owned).collect(),
-                "--attack" => args.attack = Some((value()?, arguments.next().unwrap_or_default())),
+                "--attack" => args.attack = Some([value()?, value()?, value()?]),
                 "--list" => args.list = true,
                 "--help" | "-h" => args.help = true,
                 _ => return Err(format!("there is no option {option}\n\n{USAGE}")),
@@ -71,6 +83,11 @@ fn number(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|number| *number > 0).ok_or_else(|| format!("not a number from 1 on: {text:?}"))
 }
 
+fn seconds(text: &str) -> Result<Duration, String> {
+    let time = text.parse().ok().filter(|seconds| (0.1..1000.0).contains(seconds)).map(Duration::from_secs_f64);
+    time.ok_or_else(|| format!("not a number of seconds from 0.1 on: {text:?}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,14 +98,16 @@ mod tests {
 
     #[test]
     fn an_attack_is_named_by_its_beginning() {
-        let args = parse("--only loop,none --rounds 7").unwrap();
+        let args = parse("--only loop,none --rounds 7 --seconds 2.5 --weight nice").unwrap();
         assert!(args.wants("loop-clock") && args.wants("none") && !args.wants("grow"));
-        assert_eq!(args.rounds, 7);
+        assert_eq!((args.rounds, args.time, args.weight), (7, Duration::from_millis(2500), Weight::Nice));
         assert!(parse("").unwrap().wants("anything"));
     }
 
     #[test]
     fn mistakes_are_told() {
-        assert!(parse("--rounds 0").is_err() && parse("--rounds").is_err() && parse("--fast").is_err());
+        for mistake in ["--rounds 0", "--rounds", "--fast", "--weight much", "--seconds 0", "--seconds NaN"] {
+            assert!(parse(mistake).is_err(), "{mistake}");
+        }
     }
 }

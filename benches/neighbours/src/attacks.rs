@@ -1,47 +1,72 @@
-//! The attacks: which guest, which route, and what is to be expected of the neighbour.
-
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::Duration;
+//! The attacks: by whom, on which route, and what is to be expected of the neighbour.
 
 pub struct Attack {
     pub name: &'static str,
-    pub guest: &'static str,
-    /// None for a control: nothing happens, and what is measured is the noise.
-    pub path: Option<&'static str>,
-    /// Takes all the processor time that it gets, so the attacked server is started with a lower priority.
+    pub means: Means,
+    /// Takes all the processor time that it gets, so the attacked server is given little weight.
     pub burns: bool,
-    /// Whether its answers are read.
-    reads: bool,
+}
+
+#[derive(Clone, Copy)]
+pub enum Means {
+    /// Nothing happens: a control, which measures the noise.
+    None,
+    /// A guest of the other app that does harm when this route is asked for; whether its answers are read.
+    Guest { guest: &'static str, path: &'static str, reads: bool },
+    /// Clients of the neighbour's own server.
+    Clients(Clients),
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Clients {
+    /// Send a request's head a byte at a time.
+    SlowHeads,
+    /// Take an answer over HTTP/2 a byte at a time.
+    SlowReaders,
+    /// Send PING frames as fast as they can.
+    Pings,
+    /// Send SETTINGS frames as fast as they can.
+    Settings,
 }
 
 impl Attack {
+    pub fn named(name: &str) -> Option<&'static Self> {
+        ALL.iter().find(|attack| attack.name == name)
+    }
+
     /// The neighbour's p99 over its quiet one, at most.
     pub fn goal(&self) -> f64 {
-        if self.burns { 2.0 } else { 1.2 }
+        if self.burns || matches!(self.means, Means::Clients(_)) { 2.0 } else { 1.2 }
+    }
+
+    /// What the other app serves; something harmless if it is not the one that attacks.
+    pub fn guest(&self) -> &'static str {
+        if let Means::Guest { guest, .. } = self.means { guest } else { SYNC }
     }
 }
 
 const fn burns(name: &'static str, guest: &'static str, path: &'static str) -> Attack {
-    Attack { name, guest, path: Some(path), burns: true, reads: true }
+    Attack { name, means: Means::Guest { guest, path, reads: true }, burns: true }
 }
 
-const fn waits(name: &'static str, guest: &'static str, path: &'static str) -> Attack {
-    Attack { name, guest, path: Some(path), burns: false, reads: true }
+const fn waits(name: &'static str, guest: &'static str, path: &'static str, reads: bool) -> Attack {
+    Attack { name, means: Means::Guest { guest, path, reads }, burns: false }
+}
+
+const fn by(name: &'static str, clients: Clients) -> Attack {
+    Attack { name, means: Means::Clients(clients), burns: false }
 }
 
 const SYNC: &str = "hostile-sync";
 const ASYNC: &str = "hostile-async";
 
 pub const ALL: &[Attack] = &[
-    Attack { name: "none", guest: SYNC, path: None, burns: false, reads: true },
-    waits("silent", SYNC, "/silent"),
-    waits("silent-async", ASYNC, "/silent"),
-    waits("stall", SYNC, "/stall"),
-    waits("drip", ASYNC, "/endless?bytes=1&ms=100"),
-    Attack { name: "endless-unread", guest: SYNC, path: Some("/endless"), burns: false, reads: false },
+    Attack { name: "none", means: Means::None, burns: false },
+    waits("silent", SYNC, "/silent", true),
+    waits("silent-async", ASYNC, "/silent", true),
+    waits("stall", SYNC, "/stall", true),
+    waits("drip", ASYNC, "/endless?bytes=1&ms=100", true),
+    waits("endless-unread", SYNC, "/endless", false),
     burns("loop", SYNC, "/loop"),
     burns("loop-async", ASYNC, "/loop"),
     burns("loop-clock", SYNC, "/loop-clock"),
@@ -61,57 +86,8 @@ pub const ALL: &[Attack] = &[
     burns("leak", ASYNC, "/take?what=fields&count=100&keep=1"),
     burns("print", SYNC, "/print?bytes=10000000"),
     burns("escape", SYNC, "/escape?outside=/etc&file=passwd"),
+    by("slow-heads", Clients::SlowHeads),
+    by("slow-readers", Clients::SlowReaders),
+    by("pings", Clients::Pings),
+    by("settings", Clients::Settings),
 ];
-
-/// More clients than cores, and than threads of the attacked server.
-const CLIENTS: usize = 12;
-
-/// Asks for an attack again and again, until this process is killed.
-pub fn carry_out(attack: &Attack, address: SocketAddr) {
-    let clients = if attack.path.is_some() { CLIENTS } else { 0 };
-    let (path, reads) = (attack.path.unwrap_or_default(), attack.reads);
-    let threads: Vec<_> = (0..clients).map(|_| thread::spawn(move || ask(address, path, reads))).collect();
-    for thread in threads {
-        let _ = thread.join();
-    }
-}
-
-/// The attackers, in a process of their own and behind everything else: they would be on other machines, and what is
-/// measured is what they make the server do.
-pub struct Attackers(Child);
-
-impl Attackers {
-    pub fn begin(attack: &Attack, address: SocketAddr) -> io::Result<Self> {
-        let mut command = Command::new("nice");
-        command.args(["-n", "19"]).arg(std::env::current_exe()?).args(["--attack", attack.name, &address.to_string()]);
-        Ok(Self(command.stdin(Stdio::null()).spawn()?))
-    }
-}
-
-impl Drop for Attackers {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn ask(address: SocketAddr, path: &str, reads: bool) {
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        // Refused or cut off: once more, but no storm of connections.
-        if ask_once(address, path, reads, &mut buffer).is_none() {
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-}
-
-fn ask_once(address: SocketAddr, path: &str, reads: bool, buffer: &mut [u8]) -> Option<()> {
-    let mut connection = TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()?;
-    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\nte: trailers\r\n\r\n");
-    connection.write_all(request.as_bytes()).ok()?;
-    while !reads {
-        thread::sleep(Duration::from_secs(60));
-    }
-    while connection.read(buffer).ok()? > 0 {}
-    Some(())
-}

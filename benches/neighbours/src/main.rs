@@ -1,34 +1,30 @@
-//! Measures what the clients of one wasmserve notice while a hostile guest attacks another one beside it: see
-//! `benches/README.md`.
+//! Measures what the clients of one app notice while another one attacks the machine: see `benches/README.md`.
 
 mod args;
+mod attackers;
 mod attacks;
-mod client;
-mod server;
+mod floods;
+mod report;
+mod scene;
+mod slow;
 
 use args::Args;
-use attacks::{Attack, Attackers};
-use server::Server;
+use attackers::Attackers;
+use attacks::{Attack, Means};
+use load::client::{self, Target};
+use load::weight::Low;
+use report::{Half, Round};
+use scene::Scene;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// For an attack to be in full swing, and for a server that was ended to be gone.
-const REST: Duration = Duration::from_millis(300);
-
-/// What the neighbour's clients waited in one round.
-struct Round {
-    quiet: Duration,
-    attacked: Duration,
-}
-
-impl Round {
-    fn ratio(&self) -> f64 {
-        self.attacked.as_secs_f64() / self.quiet.as_secs_f64()
-    }
-}
+/// For the neighbour to be warm and an attack to be in full swing.
+const WARM_UP: Duration = Duration::from_millis(400);
+/// For what the kernel still has to do for a server that was ended.
+const REST: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
     match run() {
@@ -49,9 +45,10 @@ fn run() -> Result<bool, String> {
         print!("{}", if args.help { args::USAGE.to_owned() } else { names.collect() });
         return Ok(true);
     }
-    if let Some((name, address)) = &args.attack {
-        let attack = attacks::ALL.iter().find(|attack| attack.name == *name).ok_or("there is no such attack")?;
-        attacks::carry_out(attack, address.parse().map_err(|error| format!("{address}: {error}"))?);
+    if let Some([name, address, host]) = &args.attack {
+        let attack = Attack::named(name).ok_or("there is no such attack")?;
+        let address = address.parse().map_err(|error| format!("{address}: {error}"))?;
+        attackers::carry_out(attack, &Target { address, host: host.clone() }, args.slow);
         return Ok(true);
     }
     let folder = std::env::temp_dir().join(format!("wasmserve-neighbours-{}", std::process::id()));
@@ -62,103 +59,65 @@ fn run() -> Result<bool, String> {
 }
 
 fn measure_all(args: &Args, folder: &Path) -> io::Result<bool> {
-    // Above 0.5 somebody else is at work here, and p99 is theirs.
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    if cfg!(debug_assertions) {
-        eprintln!("neighbours: this is a debug build, so its figures say nothing: use --release");
-    }
-    let neighbour = Server::start(&args.wasmserve, "hello-async", folder, None)?;
-    // The first of it warms up.
-    client::at_full_load(neighbour.address, args.connections, Duration::from_secs(1))?;
-    let most = client::at_full_load(neighbour.address, args.connections, Duration::from_secs(2))?;
-    let rate = most.rate / 2.0;
+    let began = Instant::now();
+    println!("{}", load::describe_machine());
+    load::wake_in_time();
+    let low = Low::new(args.weight);
+    println!("attackers, and servers that burn processor time: {}", low.describe());
+    let rate = half_of_what_it_can(args, folder)?;
+    let requests = rate * args.time.as_secs_f64();
     println!(
-        "{} cores, load average {} at the start; {} rounds of {} s; the neighbour serves {:.0} requests/s over {} connections, half of what it can",
-        thread::available_parallelism().map_or(1, usize::from),
-        load.split(' ').next().unwrap_or_default(),
+        "{}; {} rounds of {:.1} s; the neighbour is asked for {rate:.0} requests/s over {} connections, half of what it can",
+        if args.tenants { "one server for both apps" } else { "a server for each app" },
         args.rounds,
-        args.time.as_secs(),
-        rate,
+        args.time.as_secs_f64(),
         args.connections
     );
-    println!("\n| attack          | quiet p99 ms | attacked p99 ms | ratio (least–most) | goal |             |");
-    println!("|-----------------|-------------:|----------------:|-------------------:|-----:|-------------|");
+    if requests < 5000.0 {
+        eprintln!("neighbours: only {requests:.0} requests in each half of a round: too few for p99, use --seconds");
+    }
+    report::head();
     let mut reached = true;
     for attack in attacks::ALL.iter().filter(|attack| args.wants(attack.name)) {
         let mut rounds = Vec::new();
         for round in 1..=args.rounds {
             eprintln!("{} {round}/{}", attack.name, args.rounds);
-            rounds.push(Round {
-                quiet: measure(args, folder, attack, false, &neighbour, rate)?,
-                attacked: measure(args, folder, attack, true, &neighbour, rate)?,
-            });
+            let quiet = measure(args, folder, attack, &low, false, rate)?;
+            rounds.push(Round { quiet, attacked: measure(args, folder, attack, &low, true, rate)? });
         }
-        reached &= report(attack, &rounds);
+        reached &= report::row(attack, &rounds);
     }
+    println!("\nin {:.0} s", began.elapsed().as_secs_f64());
     Ok(reached)
 }
 
-/// The neighbour's p99 beside a fresh server, which is attacked or not.
-fn measure(
-    args: &Args,
-    folder: &Path,
-    attack: &Attack,
-    attacked: bool,
-    neighbour: &Server,
-    rate: f64,
-) -> io::Result<Duration> {
-    let nice = Some(args.nice).filter(|_| attack.burns);
-    let target = Server::start(&args.wasmserve, attack.guest, folder, nice)?;
-    let attackers = if attacked { Some(Attackers::begin(attack, target.address)?) } else { None };
-    thread::sleep(REST);
-    let outcome = client::at_rate(neighbour.address, args.connections, args.time, rate)?;
+/// Requests a second, beside a server that is left alone.
+fn half_of_what_it_can(args: &Args, folder: &Path) -> io::Result<f64> {
+    let scene = Scene::start(args, folder, &attacks::ALL[0])?;
+    let targets = [scene.neighbour.clone()];
+    client::at_full_load(&targets, args.connections, Duration::from_secs(1));
+    let outcome = client::at_full_load(&targets, args.connections, Duration::from_secs(3));
+    match outcome.reason {
+        Some(reason) => Err(io::Error::other(format!("the neighbour does not serve: {reason}"))),
+        None => Ok(outcome.rate() / 2.0),
+    }
+}
+
+/// Half a round: the neighbour beside a fresh server, which is attacked or not.
+fn measure(args: &Args, folder: &Path, attack: &Attack, low: &Low, attacked: bool, rate: f64) -> io::Result<Half> {
+    let scene = Scene::start(args, folder, attack)?;
+    if attack.burns {
+        scene.weigh(low)?;
+    }
+    let attacks = attacked && !matches!(attack.means, Means::None);
+    let attackers = if attacks { Some(Attackers::begin(args, attack, &scene.attacked, low)?) } else { None };
+    let targets = [scene.neighbour.clone()];
+    client::at_rate(&targets, args.connections, WARM_UP, rate);
+    let outcome = client::at_rate(&targets, args.connections, args.time, rate);
+    let sent = attackers.as_ref().map_or(0, Attackers::sent);
+    let memory = scene.private_memory();
     drop(attackers);
-    drop(target);
+    drop(scene);
     thread::sleep(REST);
-    if (outcome.requests as f64) < rate * args.time.as_secs_f64() * 0.5 {
-        eprintln!("{}: only {:.0} requests/s could be asked for", attack.name, outcome.rate);
-    }
-    Ok(outcome.p99)
-}
-
-/// Prints the line of an attack. True if its goal was reached.
-fn report(attack: &Attack, rounds: &[Round]) -> bool {
-    let ratios = sorted(rounds.iter().map(Round::ratio));
-    let quiet = sorted(rounds.iter().map(|round| round.quiet.as_secs_f64() * 1e3));
-    let attacked = sorted(rounds.iter().map(|round| round.attacked.as_secs_f64() * 1e3));
-    let ratio = median(&ratios);
-    let reached = ratio <= attack.goal();
-    let spread = format!("{ratio:.2} ({:.2}–{:.2})", ratios[0], ratios[ratios.len() - 1]);
-    println!(
-        "| {:<15} | {:>12.3} | {:>15.3} | {spread:>18} | {:>4} | {:<11} |",
-        attack.name,
-        median(&quiet),
-        median(&attacked),
-        attack.goal(),
-        if reached { "reached" } else { "not reached" }
-    );
-    reached
-}
-
-fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values
-}
-
-/// Of values in order; there is at least one.
-fn median(values: &[f64]) -> f64 {
-    let middle = values.len() / 2;
-    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_median_is_the_middle_or_between_the_two_middles() {
-        assert_eq!(median(&sorted([3.0, 1.0, 2.0].into_iter())), 2.0);
-        assert_eq!(median(&sorted([4.0, 1.0, 2.0, 3.0].into_iter())), 2.5);
-    }
+    Ok(Half { p99: outcome.p99(), failures: outcome.failures, reason: outcome.reason, sent, memory })
 }

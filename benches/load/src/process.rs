@@ -1,12 +1,17 @@
 //! What the kernel says of a process and of those below it (proc(5)).
 
 use std::fs;
+use std::thread;
+use std::time::Duration;
+
+pub fn children(pid: u32) -> Vec<u32> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    children.split_whitespace().filter_map(|child| child.parse().ok()).collect()
+}
 
 /// The process and all that descend from it.
 pub fn tree(pid: u32) -> Vec<u32> {
-    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    let children = children.split_whitespace().filter_map(|child| child.parse().ok());
-    std::iter::once(pid).chain(children.flat_map(tree)).collect()
+    std::iter::once(pid).chain(children(pid).into_iter().flat_map(tree)).collect()
 }
 
 /// Processor time of all of them, in microseconds.
@@ -35,4 +40,19 @@ fn sum(path: &str, name: &str) -> u64 {
     let text = fs::read_to_string(path).unwrap_or_default();
     let lines = text.lines().filter(|line| line.starts_with(name));
     lines.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum()
+}
+
+/// Of one that has ended and that nobody has asked about yet the memory is gone.
+pub fn runs(pid: u32) -> bool {
+    fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
+}
+
+/// Waits until none of them runs any more, for a second or two.
+pub fn await_end(pids: &[u32]) {
+    for _ in 0..400 {
+        if !pids.iter().any(|pid| runs(*pid)) {
+            return;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
 }
