@@ -89,7 +89,7 @@ fn nothing_changes_what_is_for_reading_only() {
 }
 
 #[test]
-fn a_link_that_takes_a_folders_place_is_never_followed_out() {
+fn soak_a_link_that_takes_a_folders_place_is_never_followed_out() {
     for guest in HOSTILES {
         let (inside, outside) = (TempDir::new().unwrap(), TempDir::new().unwrap());
         fs::create_dir(inside.path().join("place")).unwrap();
@@ -99,7 +99,7 @@ fn a_link_that_takes_a_folders_place_is_never_followed_out() {
         let dir = format!("{}::/data", inside.path().display());
         let server = Target::start(guest, &["--dir", &dir]);
 
-        // A million tries take a minute or two: WASMSERVE_SOAK=full.
+        // A million tries take a minute or so for each guest: WASMSERVE_SOAK=full.
         let is_full = std::env::var("WASMSERVE_SOAK").is_ok_and(|value| value == "full");
         let enough = if is_full { 1_000_000 } else { 2_000 };
         let (mut inside, mut refused, mut swaps) = (0, 0, 0);
