@@ -14,6 +14,7 @@ usage: cargo run --release --manifest-path benches/neighbours/Cargo.toml -- [opt
   --rounds N        quiet and attacked in turn, so often [default: 5]
   --seconds S       how long each lasts [default: 1.5]
   --connections N   of the neighbour's clients [default: 8]
+  --attackers N     clients that attack at a time [default: 12]
   --slow N          connections of slow clients [default: 10000]
   --weight W        of attackers, and of servers that burn processor time: idle, least, nice or same [default: idle]
   --only NAME,...   rows whose names begin so
@@ -26,6 +27,8 @@ pub struct Args {
     pub rounds: usize,
     pub time: Duration,
     pub connections: usize,
+    /// More than cores, and than threads of the attacked server.
+    pub attackers: usize,
     pub slow: usize,
     pub weight: Weight,
     only: Vec<String>,
@@ -43,6 +46,7 @@ impl Args {
             rounds: 5,
             time: Duration::from_millis(1500),
             connections: 8,
+            attackers: 12,
             slow: 10_000,
             weight: Weight::Idle,
             only: Vec::new(),
@@ -59,6 +63,7 @@ impl Args {
                 "--rounds" => args.rounds = number(&value()?)?,
                 "--seconds" => args.time = seconds(&value()?)?,
                 "--connections" => args.connections = number(&value()?)?,
+                "--attackers" => args.attackers = number(&value()?)?,
                 "--slow" => args.slow = number(&value()?)?,
                 "--weight" => {
                     let name = value()?;

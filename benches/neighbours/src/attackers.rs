@@ -14,8 +14,6 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// More clients than cores, and than threads of the attacked server.
-const CLIENTS: usize = 12;
 /// How often the process says how far it is.
 const NEWS: Duration = Duration::from_millis(50);
 /// By when all connections of slow clients have to be there.
@@ -31,9 +29,10 @@ pub struct Counts {
 }
 
 /// Goes on until this process is killed, or nobody listens any more to what it says.
-pub fn carry_out(attack: &Attack, target: &Target, connections: usize) {
+pub fn carry_out(attack: &Attack, target: &Target, args: &Args) {
+    let slow = args.slow;
     let counts = Arc::new(Counts::default());
-    for n in 0..CLIENTS {
+    for n in 0..args.attackers {
         let (means, target, counts) = (attack.means, target.clone(), counts.clone());
         thread::spawn(move || match means {
             Means::None => {}
@@ -42,7 +41,7 @@ pub fn carry_out(attack: &Attack, target: &Target, connections: usize) {
                 again_and_again(|| floods::flood(clients, &target, &counts));
             }
             // One thread for all of them.
-            Means::Clients(clients) if n == 0 => slow::keep(clients, &target, connections, &counts),
+            Means::Clients(clients) if n == 0 => slow::keep(clients, &target, slow, &counts),
             Means::Clients(_) => {}
         });
     }
@@ -88,7 +87,7 @@ impl Attackers {
         // Each connection is a descriptor.
         command.args(["-c", "ulimit -n \"$(ulimit -Hn)\"; exec \"$0\" \"$@\""]).arg(std::env::current_exe()?);
         command.args(["--attack", attack.name, &target.address.to_string(), &target.host]);
-        command.args(["--slow", &args.slow.to_string()]);
+        command.args(["--attackers", &args.attackers.to_string(), "--slow", &args.slow.to_string()]);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let counts = Arc::new(Counts::default());
         let (news, seen) = (child.stdout.take(), counts.clone());

@@ -48,7 +48,7 @@ fn run() -> Result<bool, String> {
     if let Some([name, address, host]) = &args.attack {
         let attack = Attack::named(name).ok_or("there is no such attack")?;
         let address = address.parse().map_err(|error| format!("{address}: {error}"))?;
-        attackers::carry_out(attack, &Target { address, host: host.clone() }, args.slow);
+        attackers::carry_out(attack, &Target { address, host: host.clone() }, &args);
         return Ok(true);
     }
     let folder = std::env::temp_dir().join(format!("wasmserve-neighbours-{}", std::process::id()));
