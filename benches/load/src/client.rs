@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 /// What is later than this counts as a failure.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long after the end of a load requests are sent that were due before.
-const GRACE: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_secs(2);
 const CLOSE: &[u8] = b"\nconnection: close\r";
 
 #[derive(Clone)]

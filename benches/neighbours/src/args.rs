@@ -12,7 +12,7 @@ usage: cargo run --release --manifest-path benches/neighbours/Cargo.toml -- [opt
   --wasmserve PATH  the release build to measure [default: target/release/wasmserve]
   --tenants         both apps in one server (--config), behind the same gateways; else each has a server of its own
   --rounds N        quiet and attacked in turn, so often [default: 5]
-  --seconds S       how long each lasts [default: 1.5]
+  --seconds S       how long each lasts [default: 1.3]
   --connections N   of the neighbour's clients [default: 8]
   --attackers N     clients that attack at a time [default: 12]
   --slow N          connections of slow clients [default: 10000]
@@ -44,7 +44,7 @@ impl Args {
             wasmserve: load::repository().join("target/release/wasmserve"),
             tenants: false,
             rounds: 5,
-            time: Duration::from_millis(1500),
+            time: Duration::from_millis(1300),
             connections: 8,
             attackers: 12,
             slow: 10_000,

@@ -22,7 +22,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// For the neighbour to be warm and an attack to be in full swing.
-const WARM_UP: Duration = Duration::from_millis(400);
+const WARM_UP: Duration = Duration::from_millis(300);
 /// For what the kernel still has to do for a server that was ended.
 const REST: Duration = Duration::from_millis(100);
 
