@@ -1,11 +1,11 @@
 //! What the clients of some apps notice while another app is added, updated and removed.
 
 use crate::args::Args;
+use crate::changing::{Change, Changing};
 use crate::{apps, target};
-use load::client::{self, Outcome, Target};
+use load::client::{self, Outcome};
 use load::server::Server;
 use load::stats::{median, milliseconds, sorted, spread};
-use load::{guest, process};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -15,10 +15,23 @@ use std::time::{Duration, Instant};
 /// Apps that are asked, over so many connections each.
 const BUSY: usize = 4;
 const CONNECTIONS: usize = 4;
-const TIME: Duration = Duration::from_secs(3);
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIME: Duration = Duration::from_secs(2);
 const GOAL: f64 = 1.5;
-const APP: &str = "changing";
+
+const CHANGES: [(&str, Change); 3] =
+    [("added, removed", Change::Presence), ("new option", Change::Option), ("new component", Change::Component)];
+
+/// What the others noticed of one kind of change.
+#[derive(Default)]
+struct Row {
+    quiet: Vec<f64>,
+    beside: Vec<f64>,
+    failures: usize,
+    reason: Option<String>,
+    again: usize,
+    /// How long each change took until it was in force.
+    taken: Vec<f64>,
+}
 
 pub fn measure(args: &Args, folder: &Path) -> io::Result<()> {
     let tenants = folder.join("apps.d");
@@ -34,118 +47,64 @@ pub fn measure(args: &Args, folder: &Path) -> io::Result<()> {
     if rate * TIME.as_secs_f64() < 5000.0 {
         eprintln!("tenants: too few requests for p99");
     }
-
-    let mut changes = Changes::new(&host, &tenants);
+    let mut changing = Changing::new(&host, &tenants);
     let load = || client::at_rate(&targets, CONNECTIONS, TIME, rate / BUSY as f64);
-    let (mut ratios, mut failures, mut again) = (Vec::new(), 0, 0);
-    for _ in 0..args.rounds {
-        let quiet = load();
-        let changed = thread::scope(|scope| -> io::Result<Outcome> {
-            let load = scope.spawn(load);
-            while !load.is_finished() {
-                changes.make_all()?;
-            }
-            load.join().map_err(|_| io::Error::other("the load ended early"))
-        })?;
-        let (before, after) = (milliseconds(quiet.p99()), milliseconds(changed.p99()));
-        println!("  p99 {before:.3} ms, beside changes {after:.3} ms");
-        ratios.push(after / before);
-        failures += quiet.failures + changed.failures;
-        again += changed.again;
-        for reason in [quiet.reason, changed.reason].into_iter().flatten() {
-            println!("  a request failed: {reason}");
+    let mut rows = CHANGES.map(|_| Row::default());
+    for round in 1..=args.rounds {
+        eprintln!("changes {round}/{}", args.rounds);
+        for (row, (_, change)) in rows.iter_mut().zip(CHANGES) {
+            row.note(load(), false);
+            changing.begin(change)?;
+            let meanwhile = thread::scope(|scope| -> io::Result<Outcome> {
+                let load = scope.spawn(load);
+                while !load.is_finished() {
+                    let began = Instant::now();
+                    let changes = changing.make(change)?;
+                    row.taken.push(milliseconds(began.elapsed()) / changes);
+                }
+                load.join().map_err(|_| io::Error::other("the load ended early"))
+            })?;
+            row.note(meanwhile, true);
+            changing.end(change)?;
         }
     }
-    let ratios = sorted(ratios);
-    let reached = failures == 0 && median(&ratios) <= GOAL;
-    let taken: Vec<_> = changes
-        .taken
-        .iter()
-        .map(|(what, times)| format!("{what} {:.0} ms ({} times)", median(&sorted(times.iter().copied())), times.len()))
-        .collect();
-    println!("one app after the other: {}", taken.join(", "));
     println!(
-        "other apps meanwhile: {failures} failures ({again} sent again, their kept connection was closed), p99 {} times (goal 0 and {GOAL}: {})",
-        spread(&ratios),
-        if reached { "reached" } else { "not reached" }
+        "| another app is | quiet p99 ms | p99 ms meanwhile | ratio (least–most) | failures | sent again | one change ms |             |"
     );
+    println!(
+        "|----------------|-------------:|-----------------:|-------------------:|---------:|-----------:|--------------:|-------------|"
+    );
+    rows.into_iter().zip(CHANGES).for_each(|(row, (name, _))| row.print(name));
+    if changing.early > 0 {
+        println!("asked {} times in vain although `wasmserve reload` had returned", changing.early);
+    }
     Ok(())
 }
 
-/// An app that comes, changes and goes, again and again, and how long each took until it was so.
-struct Changes<'a> {
-    host: &'a Server,
-    folder: &'a Path,
-    target: Target,
-    made: u64,
-    taken: [(&'static str, Vec<f64>); 4],
-}
-
-impl<'a> Changes<'a> {
-    fn new(host: &'a Server, folder: &'a Path) -> Self {
-        let target = Target { address: host.address, host: format!("{APP}.test") };
-        let taken = ["added", "a new option", "a new component", "removed"].map(|what| (what, Vec::new()));
-        Self { host, folder, target, made: 0, taken }
+impl Row {
+    fn note(&mut self, outcome: Outcome, beside: bool) {
+        let p99 = milliseconds(outcome.p99());
+        if beside { &mut self.beside } else { &mut self.quiet }.push(p99);
+        self.failures += outcome.failures;
+        self.again += if beside { outcome.again } else { 0 };
+        self.reason = outcome.reason.or(self.reason.take());
     }
 
-    fn make_all(&mut self) -> io::Result<()> {
-        let component = guest("hello-sync");
-        self.timed(0, |changes| changes.put(&component))?;
-        self.timed(1, |changes| changes.replace(&component))?;
-        // Bytes that no cache has seen.
-        let new = self.folder.join(format!("{}.wasm", self.made));
-        fs::write(&new, another(&fs::read(&component)?, self.made))?;
-        self.timed(2, |changes| changes.replace(&new))?;
-        self.timed(3, Self::remove)?;
-        fs::remove_file(new)
-    }
-
-    fn timed(&mut self, at: usize, change: impl FnOnce(&mut Self) -> io::Result<()>) -> io::Result<()> {
-        let began = Instant::now();
-        change(self)?;
-        self.taken[at].1.push(milliseconds(began.elapsed()));
-        Ok(())
-    }
-
-    /// Serves it with this component, and with an option that it did not have before.
-    fn put(&mut self, component: &Path) -> io::Result<()> {
-        self.made += 1;
-        let (component, made) = (component.display(), self.made);
-        let text =
-            format!("component = \"{component}\"\nroute = \"{APP}.test\"\nworkers = 1\nenv = {{ N = \"{made}\" }}");
-        fs::write(self.folder.join("changing.toml"), format!("[app.{APP}]\n{text}\n"))?;
-        self.host.control(&["reload"])?;
-        client::once(&self.target).map(drop)
-    }
-
-    /// Returns once the new server has taken over and the old one is gone.
-    fn replace(&mut self, component: &Path) -> io::Result<()> {
-        let before = self.host.pid_of_app(APP)?;
-        self.put(component)?;
-        self.wait_for_end(before)
-    }
-
-    fn remove(&mut self) -> io::Result<()> {
-        let before = self.host.pid_of_app(APP)?;
-        fs::remove_file(self.folder.join("changing.toml"))?;
-        self.host.control(&["reload"])?;
-        self.wait_for_end(before)
-    }
-
-    fn wait_for_end(&self, pid: u32) -> io::Result<()> {
-        let began = Instant::now();
-        while process::runs(pid) {
-            if began.elapsed() > PATIENCE {
-                return Err(io::Error::other(format!("process {pid} of {APP} was to end and did not")));
-            }
-            thread::sleep(Duration::from_millis(2));
+    fn print(self, name: &str) {
+        let ratios = sorted(self.beside.iter().zip(&self.quiet).map(|(beside, quiet)| beside / quiet));
+        let reached = self.failures == 0 && median(&ratios) <= GOAL;
+        println!(
+            "| {name:<14} | {:>12.3} | {:>16.3} | {:>18} | {:>8} | {:>10} | {:>13.0} | {:<11} |",
+            median(&sorted(self.quiet)),
+            median(&sorted(self.beside)),
+            spread(&ratios),
+            self.failures,
+            self.again,
+            median(&sorted(self.taken)),
+            if reached { "reached" } else { "not reached" }
+        );
+        if let Some(reason) = self.reason {
+            println!("  the last request that failed: {reason}");
         }
-        Ok(())
     }
-}
-
-/// The same component with a custom section at its end.
-fn another(component: &[u8], number: u64) -> Vec<u8> {
-    let content = [&[1, b'n'], number.to_be_bytes().as_slice()].concat();
-    [component, &[0, content.len() as u8], &content].concat()
 }

@@ -2,6 +2,7 @@
 
 mod args;
 mod change;
+mod changing;
 
 use args::Args;
 use load::client::{self, Target};
