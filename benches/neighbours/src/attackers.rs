@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 /// How often the process says how far it is.
 const NEWS: Duration = Duration::from_millis(50);
-/// By when all connections of slow clients have to be there.
+/// By when all attackers have to be there.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// What the attackers have done so far.
@@ -81,7 +81,7 @@ pub struct Attackers {
 }
 
 impl Attackers {
-    /// Returns once all are there.
+    /// Returns once the attack has begun.
     pub fn begin(args: &Args, attack: &Attack, target: &Target, low: &Low) -> io::Result<Self> {
         let mut command = Command::new("sh");
         // Each connection is a descriptor.
@@ -99,19 +99,22 @@ impl Attackers {
             }
         });
         let attackers = Self { child, counts };
+        attackers.wait(attack, args.slow as u64)?;
+        // Only now: where others are at work too it may get no time at all.
         low.add(attackers.child.id())?;
-        if let Means::Clients(Clients::SlowHeads | Clients::SlowReaders) = attack.means {
-            attackers.wait_for(args.slow)?;
-        }
         Ok(attackers)
     }
 
-    fn wait_for(&self, connections: usize) -> io::Result<()> {
+    /// Until the attack has begun.
+    fn wait(&self, attack: &Attack, slow: u64) -> io::Result<()> {
+        let (count, enough) = match attack.means {
+            Means::Clients(Clients::SlowHeads | Clients::SlowReaders) => (&self.counts.open, slow),
+            _ => (&self.counts.sent, 1),
+        };
         let began = Instant::now();
-        while self.counts.open.load(Relaxed) < connections as u64 {
+        while count.load(Relaxed) < enough {
             if began.elapsed() > START_LIMIT {
-                let open = self.counts.open.load(Relaxed);
-                return Err(io::Error::other(format!("only {open} slow clients could connect")));
+                return Err(io::Error::other(format!("only {} attackers could connect", count.load(Relaxed))));
             }
             thread::sleep(Duration::from_millis(10));
         }

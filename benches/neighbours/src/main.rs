@@ -77,18 +77,28 @@ fn measure_all(args: &Args, folder: &Path) -> io::Result<bool> {
         eprintln!("neighbours: only {requests:.0} requests in each half of a round: too few for p99, use --seconds");
     }
     report::head();
-    let mut reached = true;
+    let (mut reached, mut all_measured) = (true, true);
     for attack in attacks::ALL.iter().filter(|attack| args.wants(attack.name)) {
-        let mut rounds = Vec::new();
-        for round in 1..=args.rounds {
-            eprintln!("{} {round}/{}", attack.name, args.rounds);
-            let quiet = measure(args, folder, attack, &low, false, rate)?;
-            rounds.push(Round { quiet, attacked: measure(args, folder, attack, &low, true, rate)? });
+        match rounds(args, folder, attack, &low, rate) {
+            Ok(rounds) => reached &= report::row(attack, &rounds),
+            Err(error) => {
+                println!("| {:<15} | not measured: {error}", attack.name);
+                all_measured = false;
+            }
         }
-        reached &= report::row(attack, &rounds);
     }
     println!("\nin {:.0} s", began.elapsed().as_secs_f64());
-    Ok(reached)
+    if all_measured { Ok(reached) } else { Err(io::Error::other("not every row could be measured")) }
+}
+
+/// Quiet and attacked in turn.
+fn rounds(args: &Args, folder: &Path, attack: &Attack, low: &Low, rate: f64) -> io::Result<Vec<Round>> {
+    let round = |n| {
+        eprintln!("{} {n}/{}", attack.name, args.rounds);
+        let quiet = measure(args, folder, attack, low, false, rate)?;
+        Ok(Round { quiet, attacked: measure(args, folder, attack, low, true, rate)? })
+    };
+    (1..=args.rounds).map(round).collect()
 }
 
 /// Requests a second, beside a server that is left alone.
