@@ -45,7 +45,10 @@ impl Low {
             Weight::Least => make_any(&mounts, weight),
             Weight::Nice | Weight::Same => return Self { weight, group: None },
         };
-        made.unwrap_or(Self { weight: Weight::Nice, group: None })
+        made.unwrap_or_else(|| {
+            eprintln!("no control group for processor time can be made here: nice values instead");
+            Self { weight: Weight::Nice, group: None }
+        })
     }
 
     pub fn describe(&self) -> String {
@@ -53,7 +56,7 @@ impl Low {
             (Some(group), Weight::Idle) => format!("cpu.idle 1 in {}", group.display()),
             (Some(group), _) => format!("the least weight in {}", group.display()),
             (None, Weight::Same) => "the same weight as everybody".to_owned(),
-            (None, _) => "nice 19 (no control group for processor time can be made here)".to_owned(),
+            (None, _) => "nice 19".to_owned(),
         }
     }
 
