@@ -22,6 +22,8 @@ pub struct Activity {
     unblocked: AtomicU64,
     /// The request line is longer than it may be; the rest of it was not read.
     line_too_long: AtomicBool,
+    /// The client sent too many frames that carry nothing.
+    flood: AtomicBool,
     /// The client sent what was not read: it was refused first.
     refused: AtomicBool,
     /// Wakes the connection's task when a request has ended.
@@ -56,6 +58,14 @@ impl Activity {
 
     pub fn requests(&self) -> u64 {
         self.requests.load(Relaxed)
+    }
+
+    pub fn set_flood(&self) {
+        self.flood.store(true, Relaxed);
+    }
+
+    pub fn is_flood(&self) -> bool {
+        self.flood.load(Relaxed)
     }
 
     pub fn cancelled(&self) -> u64 {

@@ -37,7 +37,7 @@ enum End {
     Failed(hyper::Error),
     /// The client did not do in time what it was to do.
     Late(Waiting),
-    /// The client gave up too many requests.
+    /// The client gave up too many requests, or sent too much that is none.
     Flood,
 }
 
@@ -160,7 +160,11 @@ where
     let mut close = Close::Not;
     loop {
         let event = poll_fn(|cx| {
-            if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+            let polled = connection.as_mut().poll(cx);
+            if activity.is_flood() {
+                return Poll::Ready(Event::End(End::Flood));
+            }
+            if let Poll::Ready(result) = polled {
                 return Poll::Ready(Event::End(result.map_or_else(End::Failed, |()| End::Done)));
             }
             if activity.cancelled() > MAX_CANCELLED + activity.requests() / 2 {

@@ -9,6 +9,7 @@ mod crowd;
 mod delivery;
 mod drive;
 mod flow;
+mod frames;
 mod protocol;
 pub mod request;
 pub mod response;

@@ -2,6 +2,7 @@
 //! and whether the client does its part is noted. None of this makes a system call or sets a timer.
 
 use super::activity::Activity;
+use super::frames::Frames;
 use super::screen::{Screen, TooLong};
 use crate::config::ClientLimits;
 use std::io::{self, IoSlice};
@@ -31,13 +32,20 @@ pub struct ClientStream<S> {
     end: u8,
     /// The client sends no more.
     ended: bool,
-    /// For HTTP/1.
-    screen: Option<Screen>,
+    screen: Screening,
+}
+
+/// What is looked at on its way to hyper.
+enum Screening {
+    None,
+    Http1(Screen),
+    /// Large, and not to be paid for by connections of the other kind.
+    Http2(Box<Frames>),
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> ClientStream<S> {
     pub fn new(stream: S, activity: Arc<Activity>) -> Self {
-        Self { stream, activity, bytes: [0; PREFACE.len()], begin: 0, end: 0, ended: false, screen: None }
+        Self { stream, activity, bytes: [0; PREFACE.len()], begin: 0, end: 0, ended: false, screen: Screening::None }
     }
 
     /// Reads until the client's protocol is clear, and tells when its first byte came. None if that is not in time,
@@ -56,7 +64,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientStream<S> {
             Some(Protocol::Http1)
         });
         let protocol = protocol.await.ok()??;
-        self.screen = (protocol == Protocol::Http1).then(|| Screen::new(limits.request_line));
+        self.screen = match protocol {
+            Protocol::Http1 => Screening::Http1(Screen::new(limits.request_line)),
+            Protocol::Http2 => Screening::Http2(Box::new(Frames::new())),
+        };
         Some((protocol, since))
     }
 
@@ -75,10 +86,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientStream<S> {
         self.stream
     }
 
-    fn note<T>(&self, written: &Poll<io::Result<T>>) {
+    fn note(&mut self, written: &Poll<io::Result<usize>>) {
         match written {
             Poll::Pending => self.activity.write_blocked(),
             Poll::Ready(_) => self.activity.written(),
+        }
+        if let (Screening::Http2(frames), Poll::Ready(Ok(bytes))) = (&mut self.screen, written) {
+            frames.wrote(*bytes);
         }
     }
 
@@ -102,7 +116,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientStream<S> {
         self.activity.set_line_too_long();
         self.bytes[..END.len()].copy_from_slice(END);
         (self.begin, self.end) = (0, END.len() as u8);
-        self.screen = None;
+        self.screen = Screening::None;
     }
 }
 
@@ -110,8 +124,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for ClientStream<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
+        // The preface is no frame.
+        let is_preface = this.begin < this.end;
         ready!(this.poll_bytes(cx, buf))?;
-        let Some(screen) = &mut this.screen else { return Poll::Ready(Ok(())) };
+        let screen = match &mut this.screen {
+            Screening::None => return Poll::Ready(Ok(())),
+            Screening::Http1(screen) => screen,
+            Screening::Http2(frames) => {
+                if !is_preface && !frames.pass(&buf.filled()[before..]) {
+                    this.activity.set_flood();
+                    return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+                }
+                return Poll::Ready(Ok(()));
+            }
+        };
         let bytes = &mut buf.filled_mut()[before..];
         if bytes.is_empty() {
             this.ended = true;

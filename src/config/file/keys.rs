@@ -3,6 +3,7 @@
 
 use crate::cli::ServeArgs;
 use clap::{Arg, ArgAction, Args, Command, FromArgMatches};
+use std::cell::RefCell;
 
 /// Where a key may stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +112,9 @@ impl Key {
 
 /// The options as the command line would have them.
 pub fn options(arguments: &[String]) -> Result<ServeArgs, String> {
-    let matches = command().try_get_matches_from(arguments).map_err(|error| error.to_string())?;
+    thread_local!(static COMMAND: RefCell<Command> = RefCell::new(command()));
+    let matches = COMMAND.with_borrow_mut(|command| command.try_get_matches_from_mut(arguments));
+    let matches = matches.map_err(|error| error.to_string())?;
     ServeArgs::from_arg_matches(&matches).map_err(|error| error.to_string())
 }
 

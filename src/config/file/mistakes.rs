@@ -8,17 +8,27 @@ use std::path::{Path, PathBuf};
 pub struct Text {
     pub path: PathBuf,
     pub text: String,
+    /// Where each line begins.
+    lines: Vec<usize>,
 }
 
 impl Text {
     pub fn read(path: &Path) -> Result<Self, String> {
         let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        Ok(Self { path: path.to_owned(), text })
+        Ok(Self::new(path.to_owned(), text))
+    }
+
+    pub fn new(path: PathBuf, text: String) -> Self {
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Self { path, text, lines }
     }
 
     /// `FILE:LINE:COLUMN`.
     pub fn place(&self, at: usize) -> String {
-        let (line, column) = place(&self.text, at);
+        let at = at.min(self.text.len());
+        let line = self.lines.partition_point(|begin| *begin <= at);
+        let before = self.text.get(self.lines[line - 1]..at).unwrap_or_default();
+        let column = before.chars().count() + 1;
         format!("{}:{line}:{column}", self.path.display())
     }
 
@@ -58,7 +68,7 @@ mod tests {
 
     #[test]
     fn places_are_lines_and_columns() {
-        let text = Text { path: "a/b.toml".into(), text: "x = 1\nä = 2\n".into() };
+        let text = Text::new("a/b.toml".into(), "x = 1\nä = 2\n".into());
         assert_eq!(text.place(0), "a/b.toml:1:1");
         assert_eq!(text.place(4), "a/b.toml:1:5");
         assert_eq!(text.place(9), "a/b.toml:2:3");
