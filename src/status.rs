@@ -65,6 +65,8 @@ pub struct App {
     /// Of all its servers, those that have ended included.
     #[serde(default)]
     pub counters: Counters,
+    /// The folder of its control group, if it has one.
+    pub cgroup: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -332,6 +334,7 @@ pub(crate) mod tests {
             pid: None,
             starts: 0,
             control: None,
+            cgroup: None,
             addresses: Vec::new(),
             workers: 0,
             memory: 0,

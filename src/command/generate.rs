@@ -46,6 +46,7 @@ mod tests {
         let schema: serde_json::Value = serde_json::from_str(&text(SCHEMA)).unwrap();
         let app = &schema["properties"]["app"]["additionalProperties"]["properties"];
         assert!(app["component"].is_object() && app["limits"]["properties"]["memory"].is_object(), "{app}");
+        assert!(app["cgroup"]["properties"]["pids-max"].is_object(), "{app}");
         for completions in ["wasmserve.bash", "_wasmserve", "wasmserve.fish"] {
             assert!(text(completions).contains("max-instance-memory"), "{completions}");
         }

@@ -2,6 +2,7 @@
 //! of its own: this same executable, started anew, with the app's options and nothing of the others in its memory.
 //! Connections that come before it listens wait in the socket's queue.
 
+use super::cgroup::Groups;
 use super::hosted::Hosted;
 use super::room::{self, Place, Step};
 use crate::config::file::Most;
@@ -24,15 +25,18 @@ pub struct Apps {
     hosted: BTreeMap<String, Hosted>,
     most: Most,
     folder: Option<PathBuf>,
+    groups: Groups,
     stopping: bool,
 }
 
 impl Apps {
     /// The apps of what was loaded; none if that is an app itself.
     pub fn open(loaded: &super::Loaded, settings: &Settings) -> Result<Self, Failure> {
-        let mut apps = Self { hosted: BTreeMap::new(), most: Most::UNLIMITED, folder: None, stopping: false };
+        let (hosted, groups) = (BTreeMap::new(), Groups::default());
+        let mut apps = Self { hosted, most: Most::UNLIMITED, folder: None, groups, stopping: false };
         let Work::Gateway(config) = &loaded.work else { return Ok(apps) };
         apps.most = config.most;
+        apps.groups = Groups::open();
         // Each app has a socket.
         sandbox::raise_descriptor_limit();
         let folder = runtime_folder().join(format!("{}.apps", std::process::id()));
@@ -55,6 +59,7 @@ impl Apps {
     /// Listens for apps that are new. Those there are go on as they are.
     pub fn prepare(&mut self, work: &Work) -> Result<(), Failure> {
         let Work::Gateway(config) = work else { return Ok(()) };
+        self.groups.check(&config.apps)?;
         for (name, app) in &config.apps {
             if self.hosted.get(name).is_none_or(|hosted| hosted.removed) {
                 let hosted = Hosted::new(name, self.folder().join(format!("{name}.sock")), app.clone());
@@ -72,7 +77,7 @@ impl Apps {
         let is_limited = self.is_limited();
         for (name, hosted) in &mut self.hosted {
             match config.apps.get(name) {
-                Some(app) => hosted.update(app, &config.server, is_limited),
+                Some(app) => hosted.update(app, &config.server, is_limited, &self.groups),
                 None => hosted.remove(),
             }
         }
@@ -92,6 +97,7 @@ impl Apps {
         let asked = if may_start { self.asked() } else { BTreeSet::new() };
         for (name, hosted) in &mut self.hosted {
             hosted.listen_to_servers();
+            hosted.leave_group();
             if may_start {
                 hosted.advance(asked.contains(name));
             }
@@ -99,7 +105,7 @@ impl Apps {
         if may_start {
             self.make_room(settings);
         }
-        self.hosted.retain(|_, hosted| !(hosted.removed && hosted.has_ended()));
+        self.hosted.retain(|_, hosted| !(hosted.removed && hosted.has_ended() && !hosted.has_group()));
     }
 
     /// Starts what there is room for, and has others make room.
@@ -112,7 +118,7 @@ impl Apps {
         let places: Vec<Place> = hosted.iter().map(|hosted| hosted.place()).collect();
         for step in room::steps(self.most, &places, Instant::now()) {
             match step {
-                Step::Start(at) => hosted[at].start(settings, is_limited),
+                Step::Start(at) => hosted[at].start(settings, is_limited, &self.groups),
                 Step::Grow(at) => hosted[at].grant(places[at].workers + 1),
                 Step::Shrink(at) => hosted[at].grant(places[at].workers - 1),
                 Step::End(at) => {
@@ -152,6 +158,7 @@ impl Apps {
         let ended = self.hosted.values().all(Hosted::has_ended);
         if ended {
             self.hosted.values_mut().for_each(Hosted::close);
+            self.hosted.values_mut().for_each(Hosted::leave_group);
             self.folder.take().iter().for_each(|folder| drop(fs::remove_dir(folder)));
         }
         ended

@@ -1,6 +1,7 @@
 //! The server of one hosted app, from both sides: a process that is executed anew, so that nothing of other apps is in
 //! its memory and its address space is laid out for it alone.
 
+use super::cgroup;
 use super::notify::{ALLOW, FAILED, MAX_MESSAGE, READY, REPORT};
 use super::upgrade;
 use crate::config::file::App;
@@ -123,7 +124,13 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn start(name: &str, mut given: Given, listeners: &[BorrowedFd]) -> Result<Self, Failure> {
+    /// In this control group, if there is one.
+    pub fn start(
+        name: &str,
+        mut given: Given,
+        listeners: &[BorrowedFd],
+        group: Option<&Path>,
+    ) -> Result<Self, Failure> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Datagram, None, flags)?;
         given.listeners = listeners.iter().map(AsRawFd::as_raw_fd).collect();
@@ -138,11 +145,15 @@ impl Server {
         command.args(["app", name, &file.as_raw_fd().to_string()]).env_clear();
         command.envs(ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         keep_over_exec(&passed, true);
-        let started = sys::unblock_signals_in(&mut command).spawn();
+        sys::unblock_signals_in(&mut command);
+        let started = match group {
+            Some(group) => cgroup::spawn(&mut command, group),
+            None => command.spawn().map(|child| Pid::from_raw(child.id() as i32)),
+        };
         keep_over_exec(&passed, false);
-        let child = started.map_err(|error| Failure::internal(format!("its server cannot be started: {error}")))?;
+        let pid = started.map_err(|error| Failure::internal(format!("its server cannot be started: {error}")))?;
         Ok(Self {
-            pid: Pid::from_raw(child.id() as i32),
+            pid,
             started: Instant::now(),
             control: given.control,
             channel: ours.into(),

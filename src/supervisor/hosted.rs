@@ -1,5 +1,6 @@
 //! One hosted app: its sockets, its servers, and what has become of them.
 
+use super::cgroup::Groups;
 use super::host::{Given, Report, Server};
 use super::room::Place;
 use super::sockets::{self, Sockets};
@@ -28,6 +29,8 @@ pub struct Hosted {
     /// None while the app fails: who connects is told at once.
     listening: Option<Listening>,
     path: PathBuf,
+    /// The control group of its servers.
+    group: Option<PathBuf>,
     /// The newest last; others are on their way out, or wait for it to be ready.
     servers: Vec<Server>,
     pub removed: bool,
@@ -71,6 +74,7 @@ impl Hosted {
             app,
             listening: None,
             path,
+            group: None,
             servers: Vec::new(),
             removed: false,
             failures: 0,
@@ -172,19 +176,23 @@ impl Hosted {
     }
 
     /// Starts a server; there is room for its least number of workers.
-    pub fn start(&mut self, settings: &Settings, is_limited: bool) {
+    pub fn start(&mut self, settings: &Settings, is_limited: bool, groups: &Groups) {
         (self.asks_since, self.waits) = (None, false);
         self.granted = self.app.workers.min.max(1);
-        self.start_server(settings, is_limited);
+        self.start_server(settings, is_limited, groups);
     }
 
-    fn start_server(&mut self, settings: &Settings, is_limited: bool) {
+    fn start_server(&mut self, settings: &Settings, is_limited: bool, groups: &Groups) {
         let Some(listening) = &self.listening else { return };
         self.starts += 1;
+        match groups.app(&self.name, &self.app.cgroup) {
+            Ok(group) => self.group = group,
+            Err(error) => return self.failed(format!("its control group: {error}")),
+        }
         let control = self.path.with_file_name(format!("{}-{}.control", self.name, self.starts));
         let mut given = Given::new(&self.app, settings, control);
         given.allowed = is_limited.then_some(self.granted);
-        match Server::start(&self.name, given, &listening.descriptors()) {
+        match Server::start(&self.name, given, &listening.descriptors(), self.group.as_deref()) {
             Ok(server) => {
                 let (name, pid) = (&self.name, server.pid.as_raw());
                 tracing::debug!(event = "app-starting", app = name, pid, "{name}: starting");
@@ -235,10 +243,16 @@ impl Hosted {
     }
 
     /// Takes over new settings, or a new component.
-    pub fn update(&mut self, app: &App, settings: &Settings, is_limited: bool) {
+    pub fn update(&mut self, app: &App, settings: &Settings, is_limited: bool, groups: &Groups) {
         let (options, component) = (self.app.arguments != app.arguments, self.app.component() != app.component());
         let has_new_file = self.servers.last().is_some_and(|server| server.is_outdated(app.component()));
         let moves = self.app.own_addresses() != app.own_addresses();
+        if let Some(group) = self.group.as_ref().filter(|_| self.app.cgroup != app.cgroup)
+            && let Err(error) = groups.limit(group, &app.cgroup)
+        {
+            let name = &self.name;
+            tracing::error!(event = "cgroup-failed", app = name, "{name}: its new limits do not hold: {error}");
+        }
         self.app = app.clone();
         if moves {
             let old = self.listening.take().and_then(|listening| listening.own);
@@ -249,10 +263,24 @@ impl Hosted {
             (self.failures, self.why) = (0, String::new());
             if !self.servers.is_empty() {
                 self.granted = self.granted.clamp(app.workers.min.max(1), app.workers.max);
-                self.start_server(settings, is_limited);
+                self.start_server(settings, is_limited, groups);
             }
         } else if has_new_file && let Some(server) = self.servers.last_mut() {
             server.reload(app.component());
+        }
+    }
+
+    pub fn has_group(&self) -> bool {
+        self.group.is_some()
+    }
+
+    /// Once nobody is in it.
+    pub fn leave_group(&mut self) {
+        if self.servers.is_empty()
+            && let Some(group) = &self.group
+            && !fs::remove_dir(group).is_err_and(|error| error.kind() == std::io::ErrorKind::ResourceBusy)
+        {
+            self.group = None;
         }
     }
 
@@ -330,6 +358,7 @@ impl Hosted {
             pid: newest.map(|server| server.pid.as_raw()),
             starts: self.starts,
             control: newest.map(|server| server.control.clone()),
+            cgroup: self.group.clone(),
             addresses: own.map(Sockets::addresses).unwrap_or_default(),
             workers: report.workers,
             memory: report.memory,

@@ -1,8 +1,9 @@
 //! Processes: fork, descriptors, signals, priorities.
 
+use nix::errno::Errno;
 use nix::sys::signal::SigSet;
 use nix::unistd::{ForkResult, Pid};
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
@@ -13,18 +14,44 @@ use std::time::Duration;
 /// Only for a process with a single thread: in another one, locks (the allocator's, for one) could be held
 /// by threads that the child does not have.
 pub fn fork(child: impl FnOnce()) -> nix::Result<Pid> {
-    let threads = std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
-    assert_eq!(threads, 1, "fork() is only sound in a process with a single thread");
+    expect_one_thread();
     // SAFETY: this process has one thread, so that the child is a complete copy of it.
     match unsafe { nix::unistd::fork()? } {
         ForkResult::Parent { child } => Ok(child),
-        ForkResult::Child => {
-            // A panic must not unwind into what the parent was doing.
-            let _ = catch_unwind(AssertUnwindSafe(child));
-            // Only a child that breaks its promise gets here.
-            std::process::abort()
-        }
+        ForkResult::Child => end_in(child),
     }
+}
+
+/// The same, with the child in a control group from its beginning: a folder of cgroup v2. For a child that executes
+/// something at once, as the C library does not know of it.
+pub fn fork_into(group: BorrowedFd<'_>, child: impl FnOnce()) -> nix::Result<Pid> {
+    const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+    expect_one_thread();
+    // SAFETY: a structure of numbers, for which 0 is nothing; with no more flags than this clone3 does what fork does,
+    // and as this process has one thread, the child is a complete copy of it.
+    let pid = unsafe {
+        let mut arguments: libc::clone_args = std::mem::zeroed();
+        arguments.flags = CLONE_INTO_CGROUP;
+        arguments.exit_signal = libc::SIGCHLD as u64;
+        arguments.cgroup = group.as_raw_fd() as u64;
+        libc::syscall(libc::SYS_clone3, &raw const arguments, size_of::<libc::clone_args>())
+    };
+    match Errno::result(pid)? {
+        0 => end_in(child),
+        pid => Ok(Pid::from_raw(pid as i32)),
+    }
+}
+
+fn expect_one_thread() {
+    let threads = std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
+    assert_eq!(threads, 1, "fork() is only sound in a process with a single thread");
+}
+
+fn end_in(child: impl FnOnce()) -> ! {
+    // A panic must not unwind into what the parent was doing.
+    let _ = catch_unwind(AssertUnwindSafe(child));
+    // Only a child that breaks its promise gets here.
+    std::process::abort()
 }
 
 /// Closes every descriptor from 3 on but those in `keep`. For a child right after fork, whose copies of its

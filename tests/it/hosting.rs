@@ -17,6 +17,7 @@ use crate::support::{
 
 mod addresses;
 mod changes;
+mod groups;
 mod one;
 mod room;
 mod routes;

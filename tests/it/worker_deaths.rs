@@ -70,13 +70,18 @@ fn a_worker_that_the_kernel_ended_for_want_of_memory_is_told_apart() {
     // What the kernel says of the control group is made up; the server reads it as ever.
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap();
     let own = groups.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let mount = mounts.lines().find(|line| line.contains(" - cgroup2 ")).and_then(|line| line.split(' ').nth(4));
+    let Some(mount) = mount else {
+        return; // The kernel says nothing here.
+    };
     let folder = TempDir::new().unwrap();
     fs::create_dir_all(folder.path().join(own)).unwrap();
     let events = folder.path().join(own).join("memory.events");
     let write = |kills| fs::write(&events, format!("low 0\nhigh 0\nmax 9\noom 3\noom_kill {kills}\n")).unwrap();
     write(5);
     let command = Wasmserve::serving("hello-sync", &["--workers", "2"]);
-    let shell = command.through_shell(&format!("mount --bind {} /sys/fs/cgroup", folder.path().display()));
+    let shell = command.through_shell(&format!("mount --bind {} {mount}", folder.path().display()));
     let server = shell.through("unshare", &unshare).start();
 
     let worker = server.worker(0);

@@ -1,6 +1,7 @@
 //! `[server]` and `[app.NAME]`: a table becomes the options that the command line would have, and is then checked as those
 //! are.
 
+use super::cgroup::Limits;
 use super::keys::{self, Key, Scope};
 use super::mistakes::{Mistakes, Text};
 use super::routes::{Action, Match, Route};
@@ -13,7 +14,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 /// Keys of an app that are no options of the command line.
-pub const APP_KEYS: [&str; 7] = ["component", "route", "workers", "env", "dirs", "limits", "allow"];
+pub const APP_KEYS: [&str; 8] = ["component", "route", "workers", "env", "dirs", "limits", "allow", "cgroup"];
 /// Seconds after which an app that may have no worker loses them all, if nothing else is said.
 const IDLE_TIMEOUT: &str = "60";
 
@@ -241,6 +242,7 @@ impl<'a> Reader<'a> {
         self.routes_of(name, &mut table);
         self.env(&mut table, &mut options);
         self.dirs(&mut table, &mut options);
+        let cgroup = Limits::take(&mut table, self.mistakes);
         let known = names(self.keys, Scope::App, "").into_iter().chain(APP_KEYS.map(str::to_owned));
         table.finish(&known.collect::<Vec<_>>(), self.mistakes);
         if let Some(users) = self.users.as_mut().filter(|_| !options.has("user")) {
@@ -251,7 +253,7 @@ impl<'a> Reader<'a> {
         }
         options.finish(name, workers);
         let settings = options.check(Source::File(component?), &place, self.mistakes)?;
-        Some(App { settings, workers, arguments: options.arguments, has_own_addresses })
+        Some(App { settings, workers, cgroup, arguments: options.arguments, has_own_addresses })
     }
 
     fn component(&mut self, table: &mut Table) -> Option<PathBuf> {

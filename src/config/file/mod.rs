@@ -2,6 +2,7 @@
 //! its key here, and everything that is wrong is told at once, with its place.
 
 mod apps;
+mod cgroup;
 mod keys;
 mod mistakes;
 mod routes;
@@ -9,6 +10,7 @@ mod schema;
 mod table;
 mod users;
 
+pub use cgroup::Limits;
 pub use keys::options;
 pub use mistakes::place;
 pub use routes::{Action, Match, Route, Table as Routes, rest};
@@ -55,6 +57,7 @@ impl Most {
 pub struct App {
     pub settings: Settings,
     pub workers: Workers,
+    pub cgroup: Limits,
     /// Its options: whether a reload changes any shows in them.
     pub arguments: Vec<String>,
     /// Whether it listens where the settings say, besides being reached through the gateways.

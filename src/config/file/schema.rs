@@ -1,7 +1,7 @@
 //! A JSON schema of the file, for editors, from the same definition that reads it.
 
-use super::apps;
 use super::keys::{self, Key, Scope};
+use super::{apps, cgroup};
 use serde_json::{Map, Value, json};
 
 /// JSON Schema 2020-12.
@@ -41,6 +41,10 @@ fn server(keys: &[Key]) -> Value {
 
 fn app(keys: &[Key]) -> Value {
     let number = |what: &str| json!({ "type": "integer", "description": what });
+    let cgroup: Map<String, Value> = cgroup::KEYS
+        .iter()
+        .map(|(key, what)| (key.to_string(), json!({ "type": ["string", "number"], "description": what })))
+        .collect();
     let mut table = table(keys, Scope::App);
     let own = json!({
         "component": { "type": "string", "description": "The component to serve, relative to this file" },
@@ -68,6 +72,7 @@ fn app(keys: &[Key]) -> Value {
                 },
             },
         },
+        "cgroup": { "type": "object", "additionalProperties": false, "properties": cgroup },
     });
     if let (Some(properties), Value::Object(own)) = (table["properties"].as_object_mut(), own) {
         properties.extend(own);

@@ -1,4 +1,4 @@
-//! What the kernel says of processes that it ended because memory had run out (cgroup v2, memory.events).
+//! What the kernel says of processes that it ended because memory had run out (memory.events).
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,10 +11,7 @@ pub struct OomKills {
 
 impl OomKills {
     pub fn watch() -> Self {
-        let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        let own = groups.lines().find_map(|line| line.strip_prefix("0::/"));
-        let file = own.map(|path| PathBuf::from("/sys/fs/cgroup").join(path).join("memory.events"));
-        let mut this = Self { file, seen: 0 };
+        let mut this = Self { file: super::own().map(|own| own.join("memory.events")), seen: 0 };
         this.seen = this.count();
         this
     }
