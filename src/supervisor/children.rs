@@ -37,7 +37,8 @@ impl Supervisor {
             match self.slots[index].children[at].receive() {
                 Received::Message(message) => self.take_message(index, at, message),
                 Received::Garbage => return self.slots[index].children[at].kill("it sent something unknown"),
-                Received::Nothing | Received::Closed => return,
+                Received::Closed => return self.slots[index].children[at].has_left = true,
+                Received::Nothing => return,
             }
         }
     }

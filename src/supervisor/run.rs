@@ -184,7 +184,7 @@ impl Supervisor {
         let mut watched = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
         watched.extend(
             self.children()
-                .filter(|child| child.state != State::Killed)
+                .filter(|child| child.state != State::Killed && !child.has_left)
                 .map(|child| PollFd::new(child.channel.as_fd(), PollFlags::POLLIN)),
         );
         watched.extend(self.control.descriptors().map(|(descriptor, has_output)| {
@@ -292,6 +292,7 @@ impl Supervisor {
     fn take_signal(&mut self, signal: Signal) {
         match signal {
             Signal::SIGTERM | Signal::SIGINT if self.ending.is_none() => {
+            has_left: false,
                 tracing::info!(event = "stopping", "{signal}: finishing what is in flight");
                 self.end(Ok(()));
             }

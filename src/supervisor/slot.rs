@@ -47,6 +47,8 @@ pub struct Child {
     pub was_ready: bool,
     /// It is to go once a successor is ready.
     pub outdated: bool,
+    /// It has closed its end, and so is about to end: there is nothing more to wait for there.
+    pub has_left: bool,
     /// Why we ended it, if we did.
     pub ended_for: Option<String>,
 }
