@@ -9,7 +9,6 @@ use crate::exit::{Exit, Failure};
 use crate::message::{FromWorker, Received};
 use crate::scoreboard::Row;
 use crate::status::Counters;
-use crate::sys;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -20,6 +19,8 @@ use std::time::{Duration, Instant};
 
 /// A pause of the loop that is none of its own making.
 const LATE: Duration = Duration::from_secs(1);
+/// From when all workers are ready to when the start is over for good.
+const SETTLED: Duration = Duration::from_millis(200);
 /// How often the memory of workers is looked at.
 const WEIGH: Duration = Duration::from_secs(1);
 
@@ -101,8 +102,8 @@ impl Supervisor {
             ready::tell(&self.settings, &self.generations.current.loaded.work, &addresses);
             self.notify.ready(self.summary());
             super::upgrade::tell_ready();
-            // Most of what ran until here never runs again.
-            sys::release_read_only();
+            // Not now, when the first requests come.
+            self.release_at = Some(Instant::now() + SETTLED);
         }
     }
 

@@ -61,6 +61,8 @@ pub struct Supervisor {
     pub began: Instant,
     /// All workers have been ready once.
     pub served: bool,
+    /// When memory that only the start has used is to be given back.
+    pub release_at: Option<Instant>,
     /// When the loop last ran, and until when heartbeats prove nothing because it ran late itself.
     pub looked: Instant,
     pub blind_until: Instant,
@@ -122,6 +124,7 @@ impl Supervisor {
             oom_kills: OomKills::watch(),
             began: now,
             served: false,
+            release_at: None,
             looked: now,
             blind_until: now,
             weighed: now,
@@ -151,6 +154,7 @@ impl Supervisor {
             self.advance_rollout();
             self.place_orphans();
             self.follow_demand();
+            self.release_memory();
             self.notify.alive();
             if self.is_serving() {
                 self.notify.status(self.summary());
@@ -213,6 +217,14 @@ impl Supervisor {
         match poll(&mut watched, pause) {
             Ok(_) | Err(Errno::EINTR) => Ok(()),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Most of what has run by now never runs again.
+    fn release_memory(&mut self) {
+        if self.release_at.is_some_and(|at| at <= Instant::now()) {
+            self.release_at = None;
+            sys::release_read_only();
         }
     }
 
@@ -280,6 +292,7 @@ impl Supervisor {
             started: Instant::now(),
             was_ready: false,
             outdated: false,
+            has_left: false,
             ended_for: None,
         });
         Ok(())
@@ -292,7 +305,6 @@ impl Supervisor {
     fn take_signal(&mut self, signal: Signal) {
         match signal {
             Signal::SIGTERM | Signal::SIGINT if self.ending.is_none() => {
-            has_left: false,
                 tracing::info!(event = "stopping", "{signal}: finishing what is in flight");
                 self.end(Ok(()));
             }
