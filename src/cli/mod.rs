@@ -40,6 +40,15 @@ pub struct Cli {
 }
 
 impl Cli {
+    /// What the server of a hosted app is given. It has to be fast, and the whole definition takes a while to build.
+    pub fn hosted() -> Option<i32> {
+        let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+        match &arguments[..] {
+            [command, _name, given] if command == "app" => given.to_str()?.parse().ok(),
+            _ => None,
+        }
+    }
+
     /// What was typed. Beside --config nothing else may be: it would have no effect.
     pub fn read() -> Self {
         let matches = Self::command().get_matches();

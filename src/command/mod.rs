@@ -18,6 +18,8 @@ use crate::config::Source;
 use crate::control::protocol::Command as Order;
 use crate::exit::Failure;
 
+pub use serve::hosted;
+
 /// Does what was asked.
 pub fn run(cli: Cli) -> Result<(), Failure> {
     match (cli.command, cli.component) {
