@@ -34,7 +34,7 @@ fn boot(start: Start, config: &Config, folder: PathBuf) -> Result<(), Failure> {
     if let Err(failure) = sandbox::give_up_rights(settings.sandbox, settings.identity, start.supervisor) {
         return boot::unconfined(&channel, failure);
     }
-    let gateway = Gateway::new(config, folder)?;
+    let gateway = Arc::new(Gateway::new(config, folder)?);
     let dirs = folders(config);
     let role = Role::Gateway { dirs: &dirs };
     sys::share_processor(&boot::LOOP_SHARE);
@@ -47,6 +47,7 @@ fn boot(start: Start, config: &Config, folder: PathBuf) -> Result<(), Failure> {
         tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(FILE_THREADS).build()?;
     runtime.block_on(async {
         serve::start_heartbeat(start.row, settings.timeout_worker_healthcheck);
+        tokio::spawn(gateway.clone().tidy());
         let front = Front::relaying(Box::new(gateway), settings.clone(), start.slot, start.row, start.board);
         let front = Arc::new(front);
         let listeners = serve::serve(&front, start.row, channel, listeners, start.slot).await?;

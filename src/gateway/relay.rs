@@ -1,26 +1,24 @@
 //! One request on its way through: whom it is for, what is added to it, what comes back.
 
-use super::client::{self, AppClient, Used};
+use super::client::{Failure as Unanswered, IDLE, Pool};
 use crate::config::file::{Action, Config, Route, Routes, rest};
 use crate::exit::Failure;
 use crate::http::body::Outgoing;
 use crate::http::connection::{FORWARDED_FOR, Passed, Peer, Relay};
-use crate::http::request::{copy, strip_hop_by_hop};
+use crate::http::request::strip_hop_by_hop;
 use crate::http::response::{self, Answer};
 use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, TE};
 use http::uri::PathAndQuery;
 use http::{Request, Response, StatusCode, Uri, Version};
 use http_body_util::{BodyExt, Empty};
-use hyper::body::Incoming;
-use hyper_util::client::legacy::{self, connect::capture_connection};
 use std::collections::HashMap;
-use std::error::Error as _;
 use std::fs;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use tokio::time::sleep;
 use tower_http::services::ServeDir;
 use tower_service::Service;
 use wasmtime_wasi_http::{Error, WasiBody};
@@ -28,8 +26,6 @@ use wasmtime_wasi_http::{Error, WasiBody};
 /// Requests of one app in a gateway at a time, if it does not allow fewer: one that is stuck takes no more than that
 /// from the others.
 const REQUESTS_PER_APP: usize = 1024;
-/// How often a request is sent anew because its connection had ended.
-const RETRIES: usize = 3;
 /// What a server that starts gets beyond its own limits.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -51,10 +47,10 @@ pub struct Gateway {
     /// By the file's name: read before the file system was closed.
     pages: HashMap<PathBuf, bytes::Bytes>,
     misdirected: bool,
-    client: AppClient,
 }
 
 struct App {
+    pool: Arc<Pool>,
     room: Arc<Semaphore>,
     /// Until its server must have answered, be it that it had to start first.
     patience: Duration,
@@ -66,7 +62,8 @@ impl Gateway {
             let most = app.settings.client.concurrency.and_then(|most| usize::try_from(most.get()).ok());
             let room = Arc::new(Semaphore::new(most.map_or(REQUESTS_PER_APP, |most| most.min(REQUESTS_PER_APP))));
             let patience = app.settings.guest.request + app.settings.timeout_startup + GRACE;
-            (name.clone(), App { room, patience })
+            let pool = Arc::new(Pool::new(folder.join(format!("{name}.sock"))));
+            (name.clone(), App { pool, room, patience })
         };
         let mut pages = HashMap::new();
         for route in &config.routes {
@@ -80,14 +77,21 @@ impl Gateway {
             apps: config.apps.iter().map(app).collect(),
             pages,
             misdirected: config.misdirected,
-            client: client::new(folder),
         })
     }
 
+    /// Closes connections to apps that are not used any more, for ever.
+    pub async fn tidy(self: Arc<Self>) {
+        loop {
+            sleep(IDLE / 4).await;
+            self.apps.values().for_each(|app| app.pool.tidy());
+        }
+    }
+
     async fn answer(&self, request: Request<WasiBody>, peer: Peer) -> Answer {
-        let host = request.uri().authority().map_or("", |authority| authority.as_str()).to_owned();
-        let Some(route) = self.routes.find(&host, request.uri().path()) else {
-            let status = match self.misdirected && !self.routes.knows(&host) {
+        let host = request.uri().authority().map_or("", |authority| authority.as_str());
+        let Some(route) = self.routes.find(host, request.uri().path()) else {
+            let status = match self.misdirected && !self.routes.knows(host) {
                 true => StatusCode::MISDIRECTED_REQUEST,
                 false => StatusCode::NOT_FOUND,
             };
@@ -119,55 +123,29 @@ impl Gateway {
             return unavailable(name, "too many of its requests are under way");
         };
         announce(&mut request, peer);
-        let Some(uri) = inner_uri(name, prefix, request.uri()) else {
+        let Some(uri) = inner_uri(prefix, request.uri()) else {
             return response::text(StatusCode::BAD_REQUEST, "400 Bad Request\n".to_owned());
         };
         *request.uri_mut() = uri;
         *request.version_mut() = Version::HTTP_11;
-        match tokio::time::timeout(app.patience, self.send(request)).await {
+        match tokio::time::timeout(app.patience, app.pool.send(request, permit)).await {
             Ok(Ok(response)) => {
                 let (mut head, body) = response.into_parts();
                 strip_hop_by_hop(&mut head.headers);
-                let body = body.map_err(|_| Error::ConnectionTerminated).map_frame(move |frame| {
-                    // The request is under way until its response has passed.
-                    let _ = &permit;
-                    frame
-                });
                 head.extensions.insert(Passed);
                 Response::from_parts(head, Outgoing::relayed(body.boxed_unsync()))
             }
-            Ok(Err(error)) if error.is_connect() => unavailable(name, "it does not run"),
-            Ok(Err(error)) => {
-                let why = error.source().map_or_else(|| error.to_string(), ToString::to_string);
-                tracing::warn!(event = "relay-failed", app = name, "{name}: {why}");
+            Ok(Err(Unanswered::Connect(_))) => unavailable(name, "it does not run"),
+            Ok(Err(Unanswered::Http(error))) => {
+                tracing::warn!(event = "relay-failed", app = name, "{name}: {error}");
                 response::text(StatusCode::BAD_GATEWAY, "502 Bad Gateway\n".to_owned())
             }
             Err(_) => response::text(StatusCode::GATEWAY_TIMEOUT, "504 Gateway Timeout\n".to_owned()),
         }
     }
-
-    /// A request whose kept connection has just been closed is sent anew, if it may be.
-    async fn send(&self, request: Request<WasiBody>) -> Result<Response<Incoming>, legacy::Error> {
-        for _ in 0..RETRIES {
-            let Some(copy) = copy(&request) else { break };
-            match self.attempt(copy).await {
-                (Err(error), true) if !error.is_connect() => {}
-                (result, _) => return result,
-            }
-        }
-        self.attempt(request).await.0
-    }
-
-    /// Also whether the connection had been used before.
-    async fn attempt(&self, mut request: Request<WasiBody>) -> (Result<Response<Incoming>, legacy::Error>, bool) {
-        let connection = capture_connection(&mut request);
-        let result = self.client.request(request).await;
-        let was_kept = connection.connection_metadata().as_ref().is_some_and(Used::mark);
-        (result, was_kept)
-    }
 }
 
-impl Relay for Gateway {
+impl Relay for Arc<Gateway> {
     fn relay<'a>(
         &'a self,
         request: Request<WasiBody>,
@@ -184,11 +162,16 @@ fn unavailable(name: &str, why: &str) -> Answer {
 
 /// Tells the app whom the request comes from. What a client says of that itself is not believed.
 fn announce(request: &mut Request<WasiBody>, peer: Peer) {
-    let authority = request.uri().authority().cloned();
-    let scheme = request.uri().scheme_str().unwrap_or("http").to_owned();
+    let host = host_field(request);
+    let scheme = match request.uri().scheme_str() {
+        Some("https") => HeaderValue::from_static("https"),
+        _ => HeaderValue::from_static("http"),
+    };
     let headers = request.headers_mut();
-    FORWARDED.iter().for_each(|name| drop(headers.remove(name)));
-    if let Some(host) = authority.and_then(|authority| HeaderValue::try_from(authority.as_str()).ok()) {
+    if headers.keys().any(|name| FORWARDED.contains(name)) {
+        FORWARDED.iter().for_each(|name| drop(headers.remove(name)));
+    }
+    if let Some(host) = host {
         headers.insert(HOST, host.clone());
         headers.insert(FORWARDED_HOST.clone(), host);
     }
@@ -197,19 +180,29 @@ fn announce(request: &mut Request<WasiBody>, peer: Peer) {
     {
         headers.insert(FORWARDED_FOR.clone(), value);
     }
-    if let Ok(value) = HeaderValue::try_from(scheme) {
-        headers.insert(FORWARDED_PROTO.clone(), value);
-    }
+    headers.insert(FORWARDED_PROTO.clone(), scheme);
     // Whether the client takes trailers is between it and us.
     headers.insert(TE, HeaderValue::from_static("trailers"));
 }
 
-/// The app as the host, and the path without the prefix.
-fn inner_uri(name: &str, prefix: &str, uri: &Uri) -> Option<Uri> {
-    let whole = uri.path_and_query().map_or("/", PathAndQuery::as_str);
-    let path = whole.strip_prefix(prefix).unwrap_or(whole);
-    let slash = if path.starts_with('/') { "" } else { "/" };
-    Uri::try_from(format!("http://{name}{slash}{path}")).ok()
+/// Whom the request is for, as most clients have said it already.
+fn host_field(request: &Request<WasiBody>) -> Option<HeaderValue> {
+    let authority = request.uri().authority()?.as_str();
+    let said = request.headers().get(HOST).filter(|value| value.as_bytes() == authority.as_bytes());
+    said.cloned().or_else(|| HeaderValue::try_from(authority).ok())
+}
+
+/// What is asked for there: the path without the prefix.
+fn inner_uri(prefix: &str, uri: &Uri) -> Option<Uri> {
+    let whole = uri.path_and_query();
+    let text = whole.map_or("/", PathAndQuery::as_str);
+    match text.strip_prefix(prefix) {
+        Some(path) if !prefix.is_empty() => {
+            let slash = if path.starts_with('/') { "" } else { "/" };
+            PathAndQuery::try_from(format!("{slash}{path}")).ok().map(Uri::from)
+        }
+        _ => Some(whole.cloned().unwrap_or_else(|| PathAndQuery::from_static("/")).into()),
+    }
 }
 
 fn redirect(route: &Route, url: &str, uri: &Uri) -> Answer {

@@ -94,6 +94,22 @@ fn bodies_stream_both_ways_with_their_trailers() {
 }
 
 #[test]
+fn a_request_is_served_with_its_body_though_the_kept_connection_has_ended() {
+    let host = Host::start(&app("tb", "testbed-sync", "idle-timeout = 2"));
+    let mut connection = host.connect();
+    for body in ["one", "two"] {
+        // The gateway still has the connection to the server that has ended.
+        host.until("tb", "idle");
+        let length = body.len().to_string();
+        let post = request("POST", "/echo", &[("Content-Length", &length)], body.as_bytes());
+        connection.write(post.replace_host("tb.test"));
+        let response = connection.receive();
+        assert_eq!((response.status, response.text().as_str()), (200, body));
+        host.until("tb", "ready");
+    }
+}
+
+#[test]
 fn http_2_is_served_in_front() {
     let host = Host::start(&app("any", "testbed-sync", "").replace("any.test", "*"));
     let client: Http2 = host.http2();
