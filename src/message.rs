@@ -59,6 +59,8 @@ pub struct AdminStart {
 pub enum FromWorker {
     /// The first instance has started up and the worker accepts connections.
     Ready,
+    /// It serves what it was given with `ToWorker::Relay`.
+    Relays { generation: u64 },
     /// It was told to end by a signal of its own and takes no more connections.
     Draining,
     /// The first instance did not start up: the guest's own message.
@@ -80,6 +82,8 @@ pub enum ToWorker {
     Release { slot: usize },
     /// Write records to these newly opened files from now on. They come along, in this order.
     LogFiles { log: bool, access: bool },
+    /// For a gateway: pass requests on as this file says (`config::file::RelayTable`), which comes along.
+    Relay { generation: u64 },
     /// Stop accepting, finish what is in flight, shut the instances down, exit.
     Drain,
 }

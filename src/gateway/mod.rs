@@ -4,8 +4,8 @@
 mod client;
 mod relay;
 
+use crate::config::Dir;
 use crate::config::file::Config;
-use crate::config::{Dir, file};
 use crate::exit::Failure;
 use crate::http::connection::Front;
 use crate::message::Start;
@@ -13,7 +13,7 @@ use crate::sandbox::{self, Role};
 use crate::sys;
 use crate::worker::{self, boot, serve};
 use relay::Gateway;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -34,7 +34,7 @@ fn boot(start: Start, config: &Config, folder: PathBuf) -> Result<(), Failure> {
     if let Err(failure) = sandbox::give_up_rights(settings.sandbox, settings.identity, start.supervisor) {
         return boot::unconfined(&channel, failure);
     }
-    let gateway = Arc::new(Gateway::new(config, folder)?);
+    let gateway = Arc::new(Gateway::new(config.relay_table()?, folder));
     let dirs = folders(config);
     let role = Role::Gateway { dirs: &dirs };
     sys::share_processor(&boot::LOOP_SHARE);
@@ -74,9 +74,6 @@ fn boot(start: Start, config: &Config, folder: PathBuf) -> Result<(), Failure> {
 
 /// Folders whose files are served.
 fn folders(config: &Config) -> Vec<Dir> {
-    let routes = config.routes.iter().filter_map(|route| match &route.action {
-        file::Action::Static(folder) => Some(folder.clone()),
-        _ => None,
-    });
-    routes.map(|host| Dir { host, guest: String::new(), read_only: true }).collect()
+    let dir = |host: &Path| Dir { host: host.to_owned(), guest: String::new(), read_only: true };
+    config.folders().into_iter().map(dir).collect()
 }

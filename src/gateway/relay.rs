@@ -1,21 +1,23 @@
 //! One request on its way through: whom it is for, what is added to it, what comes back.
 
 use super::client::{Failure as Unanswered, IDLE, Pool};
-use crate::config::file::{Action, Config, Route, Routes, rest};
+use crate::config::file::{Action, Budget, RelayTable, Route, Routes, rest};
 use crate::exit::Failure;
 use crate::http::body::Outgoing;
 use crate::http::connection::{FORWARDED_FOR, Passed, Peer, Relay};
 use crate::http::request::strip_hop_by_hop;
 use crate::http::response::{self, Answer};
+use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, TE};
 use http::uri::PathAndQuery;
 use http::{Request, Response, StatusCode, Uri, Version};
 use http_body_util::{BodyExt, Empty};
-use std::collections::HashMap;
-use std::fs;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
@@ -26,9 +28,6 @@ use wasmtime_wasi_http::{Error, WasiBody};
 /// Requests of one app in a gateway at a time, if it does not allow fewer: one that is stuck takes no more than that
 /// from the others.
 const REQUESTS_PER_APP: usize = 1024;
-/// What a server that starts gets beyond its own limits.
-const GRACE: Duration = Duration::from_secs(5);
-
 /// What only we may say of a client.
 static FORWARDED: [HeaderName; 6] = [
     HeaderName::from_static("forwarded"),
@@ -42,52 +41,74 @@ static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 pub struct Gateway {
+    /// The apps' sockets.
+    folder: PathBuf,
+    table: RwLock<Arc<Table>>,
+}
+
+/// Where requests go.
+struct Table {
     routes: Routes,
-    apps: HashMap<String, App>,
-    /// By the file's name: read before the file system was closed.
-    pages: HashMap<PathBuf, bytes::Bytes>,
+    apps: HashMap<String, Arc<App>>,
+    pages: BTreeMap<PathBuf, String>,
     misdirected: bool,
 }
 
 struct App {
     pool: Arc<Pool>,
     room: Arc<Semaphore>,
-    /// Until its server must have answered, be it that it had to start first.
-    patience: Duration,
+    budget: Budget,
+}
+
+impl App {
+    fn new(folder: &Path, name: &str, budget: Budget) -> Arc<Self> {
+        let most = budget.requests.and_then(|most| usize::try_from(most).ok()).unwrap_or(REQUESTS_PER_APP);
+        let room = Arc::new(Semaphore::new(most.min(REQUESTS_PER_APP)));
+        Arc::new(Self { pool: Arc::new(Pool::new(folder.join(format!("{name}.sock")))), room, budget })
+    }
+}
+
+impl Table {
+    /// What an app has under way counts on, unless it may now have another number.
+    fn new(given: RelayTable, folder: &Path, old: &HashMap<String, Arc<App>>) -> Self {
+        let app = |(name, budget): (String, Budget)| {
+            let kept = old.get(&name).filter(|app| app.budget == budget).cloned();
+            let app = kept.unwrap_or_else(|| App::new(folder, &name, budget));
+            (name, app)
+        };
+        Self {
+            routes: Routes::new(given.routes),
+            apps: given.apps.into_iter().map(app).collect(),
+            pages: given.pages,
+            misdirected: given.misdirected,
+        }
+    }
 }
 
 impl Gateway {
-    pub fn new(config: &Config, folder: PathBuf) -> Result<Self, Failure> {
-        let app = |(name, app): (&String, &crate::config::file::App)| {
-            let most = app.settings.client.concurrency.and_then(|most| usize::try_from(most.get()).ok());
-            let room = Arc::new(Semaphore::new(most.map_or(REQUESTS_PER_APP, |most| most.min(REQUESTS_PER_APP))));
-            let patience = app.settings.guest.request + app.settings.timeout_startup + GRACE;
-            let pool = Arc::new(Pool::new(folder.join(format!("{name}.sock"))));
-            (name.clone(), App { pool, room, patience })
-        };
-        let mut pages = HashMap::new();
-        for route in &config.routes {
-            if let Action::Maintenance(page) = &route.action {
-                let text = fs::read(page).map_err(|error| Failure::usage(format!("{}: {error}", page.display())))?;
-                pages.insert(page.clone(), text.into());
-            }
-        }
-        Ok(Self {
-            routes: Routes::new(config.routes.clone()),
-            apps: config.apps.iter().map(app).collect(),
-            pages,
-            misdirected: config.misdirected,
-        })
+    pub fn new(given: RelayTable, folder: PathBuf) -> Self {
+        let table = RwLock::new(Arc::new(Table::new(given, &folder, &HashMap::new())));
+        Self { folder, table }
+    }
+
+    fn table(&self) -> Arc<Table> {
+        self.table.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Closes connections to apps that are not used any more, for ever.
     pub async fn tidy(self: Arc<Self>) {
         loop {
             sleep(IDLE / 4).await;
-            self.apps.values().for_each(|app| app.pool.tidy());
+            self.table().apps.values().for_each(|app| app.pool.tidy());
         }
     }
 
+    async fn answer(&self, request: Request<WasiBody>, peer: Peer) -> Answer {
+        self.table().answer(request, peer).await
+    }
+}
+
+impl Table {
     async fn answer(&self, request: Request<WasiBody>, peer: Peer) -> Answer {
         let host = request.uri().authority().map_or("", |authority| authority.as_str());
         let Some(route) = self.routes.find(host, request.uri().path()) else {
@@ -108,8 +129,9 @@ impl Gateway {
         }
     }
 
-    fn maintenance(&self, page: &PathBuf) -> Answer {
-        let mut answer = Response::new(Outgoing::whole(self.pages.get(page).cloned().unwrap_or_default()));
+    fn maintenance(&self, page: &Path) -> Answer {
+        let text = self.pages.get(page).cloned().unwrap_or_default();
+        let mut answer = Response::new(Outgoing::whole(Bytes::from(text)));
         *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
         answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
         answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("60"));
@@ -128,7 +150,7 @@ impl Gateway {
         };
         *request.uri_mut() = uri;
         *request.version_mut() = Version::HTTP_11;
-        match tokio::time::timeout(app.patience, app.pool.send(request, permit)).await {
+        match tokio::time::timeout(app.budget.patience, app.pool.send(request, permit)).await {
             Ok(Ok(response)) => {
                 let (mut head, body) = response.into_parts();
                 strip_hop_by_hop(&mut head.headers);
@@ -152,6 +174,16 @@ impl Relay for Arc<Gateway> {
         peer: Peer,
     ) -> Pin<Box<dyn Future<Output = Answer> + Send + 'a>> {
         Box::pin(self.answer(request, peer))
+    }
+
+    fn change(&self, table: &File) -> Result<(), Failure> {
+        let mut text = vec![0; table.metadata()?.len() as usize];
+        // Other gateways read the same file, and have its position in common.
+        table.read_exact_at(&mut text, 0)?;
+        let given = serde_json::from_slice(&text).map_err(|error| Failure::internal(error.to_string()))?;
+        let new = Table::new(given, &self.folder, &self.table().apps);
+        *self.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
+        Ok(())
     }
 }
 
@@ -221,7 +253,7 @@ async fn files(folder: &PathBuf, route: &Route, request: Request<WasiBody>) -> A
     let path = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let inner = rest(&route.matches.prefix, path).filter(|rest| rest.starts_with('/')).unwrap_or("/");
     head.uri = Uri::try_from(inner).unwrap_or_default();
-    let request = Request::from_parts(head, Empty::<bytes::Bytes>::new());
+    let request = Request::from_parts(head, Empty::<Bytes>::new());
     match ServeDir::new(folder).call(request).await {
         Ok(response) => response.map(|body| {
             let body = body.map_err(|error| Error::InternalError(Some(error.to_string())));

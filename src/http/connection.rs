@@ -13,6 +13,7 @@ use super::response::{self, Answer};
 use super::stall::Streams;
 use super::upload::{self, Upload};
 use crate::config::{ClientLimits, Settings};
+use crate::exit::Failure;
 use crate::lane::exchange::Exchange;
 use crate::lane::{Lane, Outcome, Refusal};
 use crate::log;
@@ -25,6 +26,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use std::convert::Infallible;
 use std::fmt;
+use std::fs::File;
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
@@ -86,6 +88,9 @@ pub struct Passed;
 pub trait Relay: Send + Sync {
     fn relay<'a>(&'a self, request: Request<WasiBody>, peer: Peer)
     -> Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
+
+    /// Goes on as this file says.
+    fn change(&self, table: &File) -> Result<(), Failure>;
 }
 
 /// Who answers requests.
@@ -195,6 +200,14 @@ impl Front {
         }
         let said = request.headers().get(&FORWARDED_FOR).and_then(|value| value.to_str().ok()?.parse().ok());
         said.map_or(peer, Peer::Forwarded)
+    }
+
+    /// Passes requests on as this file says from now on.
+    pub fn relay_as(&self, table: &File) -> Result<(), Failure> {
+        match &self.backend {
+            Backend::Relay(relay) => relay.change(table),
+            Backend::Lane(_) => Err(Failure::internal("a worker was told to be a gateway")),
+        }
     }
 
     /// Screens a request, lets a guest answer it, and counts and logs it.

@@ -55,7 +55,7 @@ fn allowed(role: &Role) -> Result<Rules, BackendError> {
         Role::Compiler => vec![calls::ALL],
         Role::Admin => vec![calls::ALL, calls::LOOP],
         Role::Gateway { dirs } => {
-            let mut lists = vec![calls::ALL, calls::LOOP, &[libc::SYS_connect]];
+            let mut lists = vec![calls::ALL, calls::LOOP, &[libc::SYS_connect, libc::SYS_pread64]];
             lists.extend((!dirs.is_empty()).then_some(calls::FILES));
             lists
         }

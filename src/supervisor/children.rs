@@ -50,6 +50,11 @@ impl Supervisor {
         match message {
             FromWorker::Ready if matches!(child.state, State::Booting { .. }) => self.is_ready(index, at, deadline),
             FromWorker::Ready => {}
+            FromWorker::Relays { generation } => {
+                if let Some(next) = child.next.take_if(|next| next.number == generation) {
+                    child.generation = next;
+                }
+            }
             FromWorker::Draining => {
                 if child.state == State::Ready {
                     child.state = State::Draining { deadline };

@@ -6,12 +6,17 @@ use super::control::Waiter;
 use super::load::{self, Compiling, Loaded, Loading};
 use super::run::Supervisor;
 use super::slot::{Slot, State};
+use crate::config::Work;
 use crate::control::protocol::Outcome;
 use crate::exit::{Exit, Failure};
+use crate::message::{ToWorker, send_with};
 use crate::status::LastReload;
 use crate::sys;
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
+use std::fs::File;
+use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::time::Instant;
@@ -188,8 +193,42 @@ impl Supervisor {
             self.generations.rollout = Some(rollout);
             return self.abort_rollout(&failure);
         }
+        let rollout = match rollout.step {
+            Step::Canary(target) => match self.tell_gateways(&target) {
+                Ok(true) => Rollout { step: Step::Others(target), ..rollout },
+                Ok(false) => Rollout { step: Step::Canary(target), ..rollout },
+                Err(failure) => {
+                    self.generations.rollout = Some(Rollout { step: Step::Canary(target), ..rollout });
+                    return self.abort_rollout(&failure);
+                }
+            },
+            step => Rollout { step, ..rollout },
+        };
         self.generations.rollout = Some(rollout);
         self.slots.iter_mut().for_each(Slot::forget_failures);
+    }
+
+    /// Gives gateways what they are to know from now on, so that no connection ends for it. False if others are needed:
+    /// those there are cannot open folders that are new.
+    fn tell_gateways(&mut self, target: &Rc<Generation>) -> Result<bool, Failure> {
+        let (Work::Gateway(old), Work::Gateway(new)) = (&self.generations.current.loaded.work, &target.loaded.work)
+        else {
+            return Ok(false);
+        };
+        if !new.folders().is_subset(&old.folders()) {
+            return Ok(false);
+        }
+        let text = serde_json::to_vec(&new.relay_table()?).map_err(|error| Failure::internal(error.to_string()))?;
+        let mut file = File::from(memfd_create("relay", MFdFlags::MFD_CLOEXEC)?);
+        file.write_all(&text)?;
+        let message = ToWorker::Relay { generation: target.number };
+        for child in self.slots.iter_mut().flat_map(|slot| &mut slot.children) {
+            // One that cannot be told is replaced.
+            let told =
+                child.state == State::Ready && send_with(child.channel.as_fd(), &message, &[file.as_fd()]).is_ok();
+            child.next = told.then(|| target.clone());
+        }
+        Ok(true)
     }
 
     /// Goes on with a rollout as far as it can.

@@ -288,6 +288,7 @@ impl Supervisor {
             channel: ours,
             row,
             generation,
+            next: None,
             state: State::Booting { deadline },
             started: Instant::now(),
             was_ready: false,

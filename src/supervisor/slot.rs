@@ -41,6 +41,8 @@ pub struct Child {
     pub channel: OwnedFd,
     pub row: usize,
     pub generation: Rc<Generation>,
+    /// The one that it was told to serve from now on, until it says that it does.
+    pub next: Option<Rc<Generation>>,
     pub state: State,
     pub started: Instant,
     /// It has served.
@@ -171,7 +173,8 @@ impl Slot {
 
     /// Whether a process of this generation serves or is about to, and is to stay.
     pub fn has_worker_of(&self, generation: &Rc<Generation>) -> bool {
-        let fits = |child: &Child| child.is_at_work() && Rc::ptr_eq(&child.generation, generation) && !child.outdated;
+        let is_of = |child: &Child| Rc::ptr_eq(child.next.as_ref().unwrap_or(&child.generation), generation);
+        let fits = |child: &Child| child.is_at_work() && is_of(child) && !child.outdated;
         self.children.iter().any(fits)
     }
 

@@ -146,6 +146,12 @@ pub async fn serve(
                 let log = log.then(|| descriptors.next()).flatten();
                 log::replace(log, access.then(|| descriptors.next()).flatten());
             }
+            Received::Message(ToWorker::Relay { generation }) => {
+                for table in descriptors {
+                    front.relay_as(&table.into())?;
+                }
+                send_message(channel.as_fd(), &FromWorker::Relays { generation })?;
+            }
             Received::Message(ToWorker::Drain) => break,
             Received::Garbage => tracing::warn!("the supervisor said something unknown"),
             Received::Nothing | Received::Closed => return Err(Failure::internal("the supervisor is gone")),

@@ -5,6 +5,7 @@ mod apps;
 mod cgroup;
 mod keys;
 mod mistakes;
+mod relay;
 mod routes;
 mod schema;
 mod table;
@@ -13,6 +14,7 @@ mod users;
 pub use cgroup::Limits;
 pub use keys::options;
 pub use mistakes::place;
+pub use relay::{Budget, RelayTable};
 pub use routes::{Action, Match, Route, Table as Routes, rest};
 pub use schema::schema;
 

@@ -5,18 +5,19 @@
 //! Of all that match, an exact host goes before a suffix, a longer suffix before a shorter one, and `*` comes last;
 //! among equal hosts the longest prefix wins. The order in the file means nothing.
 
+use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Match {
     pub host: Host,
     /// Without a slash at its end; empty is every path.
     pub prefix: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Host {
     Any,
     /// With its dot: `.example.com`.
@@ -25,13 +26,13 @@ pub enum Host {
     Exact(String),
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Route {
     pub matches: Match,
     pub action: Action,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Action {
     /// To the app, without the prefix if that is so.
     App { name: String, strip_prefix: bool },

@@ -1,6 +1,7 @@
 //! Apps come, go and change without the others noticing.
 
 use super::*;
+use crate::support::Connection;
 
 #[test]
 fn an_app_is_added_and_removed() {
@@ -75,4 +76,56 @@ fn a_file_with_mistakes_changes_nothing() {
     assert_eq!(host.ask("hello.test", "/").text(), "Hello, world!");
     assert_eq!(host.process("hello"), server);
     assert_eq!(host.state("broken"), "gone");
+}
+
+#[test]
+fn gateways_and_their_connections_go_on_when_apps_change() {
+    let hello = app("hello", "hello-sync", "");
+    let host = Host::with("gateways = 2", &hello);
+    let both = || [host.worker(0), host.worker(1)];
+    let gateways = both();
+    let mut kept = host.connect();
+    let ask = |connection: &mut Connection, name: &str| {
+        connection.write(format!("GET /hello HTTP/1.1\r\nHost: {name}.test\r\n\r\n"));
+        connection.receive().status
+    };
+    assert_eq!(ask(&mut kept, "hello"), 200);
+    host.write_with("gateways = 2", &(hello.clone() + &app("new", "testbed-sync", "")));
+    host.reload();
+    // At once, in every gateway, and on the connection that was there.
+    assert_eq!(ask(&mut kept, "new"), 200);
+    for _ in 0..8 {
+        assert_eq!(host.ask("new.test", "/hello").status, 200);
+    }
+    host.do_control(&["rollback"]);
+    assert_eq!(ask(&mut kept, "new"), 404);
+    assert_eq!(ask(&mut kept, "hello"), 200);
+    assert_eq!(both(), gateways);
+
+    // One that comes later knows what the others do.
+    host.reload();
+    gateways[0].signal(SIGKILL);
+    host.replacement(0, gateways[0]);
+    for _ in 0..8 {
+        assert_eq!(host.ask("new.test", "/hello").status, 200);
+    }
+}
+
+#[test]
+fn gateways_are_replaced_for_folders_that_they_cannot_open() {
+    let hello = app("hello", "hello-sync", "");
+    let host = Host::start(&hello);
+    let gateway = host.worker(0);
+    fs::create_dir(host.folder.path().join("public")).unwrap();
+    fs::write(host.folder.path().join("public/page.txt"), "a page").unwrap();
+    fs::write(host.folder.path().join("down.html"), "back soon").unwrap();
+    let down = "[maintenance]\n\"down.test\" = \"down.html\"\n";
+    host.write(&(hello.clone() + down));
+    host.reload();
+    assert_eq!(host.ask("down.test", "/").text(), "back soon");
+    assert_eq!(host.worker(0), gateway);
+    host.write(&(hello + down + "[static]\n\"files.test\" = \"public\"\n"));
+    host.reload();
+    eventually("files are served", || (host.ask("files.test", "/page.txt").text() == "a page").then_some(()));
+    assert_ne!(host.worker(0), gateway);
 }
