@@ -1,5 +1,6 @@
 //! The hosted apps: a line for each, in 80 columns.
 
+use super::table::wrap;
 use super::units::{bytes, count, latency};
 use crate::status::{App, Status};
 use std::fmt::Write;
@@ -19,8 +20,9 @@ pub fn table(status: &Status) -> String {
     for app in &status.apps {
         let _ = writeln!(out, "{}", line(&cells(app)));
         if !app.why.is_empty() {
-            let why: String = format!("  {}", app.why.replace('\n', " ")).chars().take(WIDTH).collect();
-            let _ = writeln!(out, "{why}");
+            // It begins with the component's path, which may fill a line alone.
+            let why: String = app.why.chars().take(4 * WIDTH).collect();
+            wrap(&mut out, 2, &format!("  {why}"));
         }
     }
     out.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}")

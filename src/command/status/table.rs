@@ -196,7 +196,7 @@ fn row(out: &mut String, label: &str, text: &str) {
 }
 
 /// A line that goes on below itself, indented, where it is full. What has no space in it is cut anywhere.
-fn wrap(out: &mut String, indent: usize, text: &str) {
+pub fn wrap(out: &mut String, indent: usize, text: &str) {
     let mut rest: Vec<char> = text.replace('\n', " ").chars().collect();
     while rest.len() > WIDTH {
         let space = rest[..=WIDTH].iter().rposition(|c| *c == ' ').filter(|at| *at > indent);
