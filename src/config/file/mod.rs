@@ -86,7 +86,18 @@ const TOP_KEYS: [&str; 6] = ["server", "app", "redirect", "static", "maintenance
 
 /// Reads and checks everything; the failure lists every mistake.
 pub fn read(path: &Path) -> Result<Config, Failure> {
-    let main = Text::read(path).map_err(Failure::usage)?;
+    check(Text::read(path).map_err(Failure::usage)?, include)
+}
+
+/// The same for a text that need not be in its file. Nothing is included.
+pub fn read_text(path: &Path, text: String) -> Result<Config, Failure> {
+    check(Text { path: path.to_owned(), text }, |_, _, _| Vec::new())
+}
+
+/// Patterns of files, with their places.
+type Patterns = [(String, Range<usize>)];
+
+fn check(main: Text, include: impl FnOnce(&Text, &Patterns, &mut Mistakes) -> Vec<Text>) -> Result<Config, Failure> {
     let mut mistakes = Mistakes::default();
     let mut top = parse(&main, &mut mistakes);
     let keys = keys::keys();
@@ -110,7 +121,7 @@ pub fn read(path: &Path) -> Result<Config, Failure> {
         let most = server.most.workers;
         mistakes.at(&main, &span, format!("server.max-workers {most}: the apps have {least} at least, by their min"));
     }
-    let settings = server.options.check(Source::Config(path.to_owned()), &(&main, span), &mut mistakes);
+    let settings = server.options.check(Source::Config(main.path.clone()), &(&main, span), &mut mistakes);
     let files = std::iter::once(&main).chain(&included).map(|text| text.path.clone()).collect();
     let Server { gateways, misdirected, most, .. } = server;
     match (mistakes.into_result(), settings) {
@@ -199,7 +210,7 @@ fn parse<'a>(text: &'a Text, mistakes: &mut Mistakes) -> Table<'a> {
 }
 
 /// The files that the patterns stand for, in the order of their names.
-fn include(main: &Text, patterns: &[(String, Range<usize>)], mistakes: &mut Mistakes) -> Vec<Text> {
+fn include(main: &Text, patterns: &Patterns, mistakes: &mut Mistakes) -> Vec<Text> {
     let mut texts = Vec::new();
     for (pattern, span) in patterns {
         let path = main.relative(pattern);
