@@ -12,6 +12,7 @@ use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION, RETRY_
 use http::uri::PathAndQuery;
 use http::{Request, Response, StatusCode, Uri, Version};
 use http_body_util::{BodyExt, Empty};
+use nix::sys::stat::fstat;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -177,7 +178,7 @@ impl Relay for Arc<Gateway> {
     }
 
     fn change(&self, table: &File) -> Result<(), Failure> {
-        let mut text = vec![0; table.metadata()?.len() as usize];
+        let mut text = vec![0; usize::try_from(fstat(table)?.st_size).unwrap_or(0)];
         // Other gateways read the same file, and have its position in common.
         table.read_exact_at(&mut text, 0)?;
         let given = serde_json::from_slice(&text).map_err(|error| Failure::internal(error.to_string()))?;

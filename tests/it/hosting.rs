@@ -100,6 +100,15 @@ impl Host {
         self.app(name)["state"].as_str().unwrap_or("gone").to_owned()
     }
 
+    /// The newest of each slot: apps' servers have workers of these numbers too.
+    fn gateways(&self) -> Vec<Process> {
+        let status = self.status();
+        let newest = |slot: &Value| Process {
+            pid: slot["processes"].as_array().unwrap().last().unwrap()["pid"].as_i64().unwrap() as i32,
+        };
+        status["slots"].as_array().unwrap().iter().map(newest).collect()
+    }
+
     /// The app's server.
     fn process(&self, name: &str) -> Option<Process> {
         self.app(name)["pid"].as_i64().map(|pid| Process { pid: pid as i32 })

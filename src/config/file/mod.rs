@@ -91,7 +91,7 @@ pub fn read(path: &Path) -> Result<Config, Failure> {
 
 /// The same for a text that need not be in its file. Nothing is included.
 pub fn read_text(path: &Path, text: String) -> Result<Config, Failure> {
-    check(Text { path: path.to_owned(), text }, |_, _, _| Vec::new())
+    check(Text::new(path.to_owned(), text), |_, _, _| Vec::new())
 }
 
 /// Patterns of files, with their places.

@@ -82,8 +82,7 @@ fn a_file_with_mistakes_changes_nothing() {
 fn gateways_and_their_connections_go_on_when_apps_change() {
     let hello = app("hello", "hello-sync", "");
     let host = Host::with("gateways = 2", &hello);
-    let both = || [host.worker(0), host.worker(1)];
-    let gateways = both();
+    let gateways = host.gateways();
     let mut kept = host.connect();
     let ask = |connection: &mut Connection, name: &str| {
         connection.write(format!("GET /hello HTTP/1.1\r\nHost: {name}.test\r\n\r\n"));
@@ -100,12 +99,13 @@ fn gateways_and_their_connections_go_on_when_apps_change() {
     host.do_control(&["rollback"]);
     assert_eq!(ask(&mut kept, "new"), 404);
     assert_eq!(ask(&mut kept, "hello"), 200);
-    assert_eq!(both(), gateways);
+    assert_eq!(host.gateways(), gateways);
 
     // One that comes later knows what the others do.
     host.reload();
+    let mark = host.len();
     gateways[0].signal(SIGKILL);
-    host.replacement(0, gateways[0]);
+    host.wait_from(mark, "another", |r| r.is_event("worker-ready") && r.field("app").is_null());
     for _ in 0..8 {
         assert_eq!(host.ask("new.test", "/hello").status, 200);
     }
@@ -115,7 +115,7 @@ fn gateways_and_their_connections_go_on_when_apps_change() {
 fn gateways_are_replaced_for_folders_that_they_cannot_open() {
     let hello = app("hello", "hello-sync", "");
     let host = Host::start(&hello);
-    let gateway = host.worker(0);
+    let gateways = host.gateways();
     fs::create_dir(host.folder.path().join("public")).unwrap();
     fs::write(host.folder.path().join("public/page.txt"), "a page").unwrap();
     fs::write(host.folder.path().join("down.html"), "back soon").unwrap();
@@ -123,9 +123,9 @@ fn gateways_are_replaced_for_folders_that_they_cannot_open() {
     host.write(&(hello.clone() + down));
     host.reload();
     assert_eq!(host.ask("down.test", "/").text(), "back soon");
-    assert_eq!(host.worker(0), gateway);
+    assert_eq!(host.gateways(), gateways);
     host.write(&(hello + down + "[static]\n\"files.test\" = \"public\"\n"));
     host.reload();
     eventually("files are served", || (host.ask("files.test", "/page.txt").text() == "a page").then_some(()));
-    assert_ne!(host.worker(0), gateway);
+    assert_ne!(host.gateways(), gateways);
 }
