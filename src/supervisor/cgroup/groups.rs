@@ -114,9 +114,14 @@ impl Groups {
 impl Drop for Groups {
     fn drop(&mut self) {
         let Some(folder) = self.folder.take() else { return };
-        // Refused where controllers are given to groups below: then ours is removed by whoever made that, or by the next
-        // server there.
-        let _ = write(&self.base, "cgroup.procs", "0");
+        // Back to where we came from. Unless it is the root, that has to give its controllers to no group then; where
+        // another server is, it goes on doing so.
+        if write(&self.base, "cgroup.procs", "0").is_err() {
+            for (controller, group) in CONTROLLERS.iter().flat_map(|one| [(one, &folder), (one, &self.base)]) {
+                let _ = write(group, "cgroup.subtree_control", &format!("-{controller}"));
+            }
+            let _ = write(&self.base, "cgroup.procs", "0");
+        }
         remove(&folder);
     }
 }
