@@ -114,6 +114,8 @@ impl Groups {
 impl Drop for Groups {
     fn drop(&mut self) {
         let Some(folder) = self.folder.take() else { return };
+        // As those of whom we have taken over from could not be.
+        remove_left_behind(&self.base);
         // Back to where we came from. Unless it is the root, that has to give its controllers to no group then; where
         // another server is, it goes on doing so.
         if write(&self.base, "cgroup.procs", "0").is_err() {
