@@ -145,7 +145,7 @@ impl Server {
         command.args(["app", name, &file.as_raw_fd().to_string()]).env_clear();
         command.envs(ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         keep_over_exec(&passed, true);
-        sys::unblock_signals_in(&mut command);
+        // Signals stay blocked, as it blocks them itself: it is then started without a copy of our page tables.
         let started = match group {
             Some(group) => cgroup::spawn(&mut command, group),
             None => command.spawn().map(|child| Pid::from_raw(child.id() as i32)),
