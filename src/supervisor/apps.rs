@@ -10,19 +10,27 @@ use crate::config::{Settings, Work};
 use crate::control::client::runtime_folder;
 use crate::exit::Failure;
 use crate::sandbox;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollTimeout};
 use nix::sys::signal::Signal;
 use nix::sys::wait::WaitStatus;
 use nix::unistd::{Pid, chown};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::time::Instant;
 
+/// Apps that are looked at in one turn of the loop.
+const MOST_ASKED: usize = 64;
+
 pub struct Apps {
     hosted: BTreeMap<String, Hosted>,
+    /// Apps that were ever hosted.
+    numbers: u64,
+    /// The sockets to which a connection makes a server start: there may be thousands, and the loop is not to look at
+    /// each of them each time.
+    awaited: Option<Epoll>,
     most: Most,
     folder: Option<PathBuf>,
     groups: Groups,
@@ -33,7 +41,8 @@ impl Apps {
     /// The apps of what was loaded; none if that is an app itself.
     pub fn open(loaded: &super::Loaded, settings: &Settings) -> Result<Self, Failure> {
         let (hosted, groups) = (BTreeMap::new(), Groups::default());
-        let mut apps = Self { hosted, most: Most::UNLIMITED, folder: None, groups, stopping: false };
+        let most = Most::UNLIMITED;
+        let mut apps = Self { hosted, numbers: 0, awaited: None, most, folder: None, groups, stopping: false };
         let Work::Gateway(config) = &loaded.work else { return Ok(apps) };
         apps.most = config.most;
         apps.groups = Groups::open();
@@ -46,6 +55,7 @@ impl Apps {
             // Gateways run as this user, and connect.
             chown(&folder, Some(identity.user), Some(identity.group))?;
         }
+        apps.awaited = Some(Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?);
         apps.folder = Some(folder);
         apps.prepare(&loaded.work)?;
         Ok(apps)
@@ -62,7 +72,10 @@ impl Apps {
         self.groups.check(&config.apps)?;
         for (name, app) in &config.apps {
             if self.hosted.get(name).is_none_or(|hosted| hosted.removed) {
-                let hosted = Hosted::new(name, self.folder().join(format!("{name}.sock")), app.clone());
+                self.numbers += 1;
+                let path = self.folder().join(format!("{name}.sock"));
+                let mut hosted = Hosted::new(name, self.numbers, path, app.clone());
+                self.awaited.iter().for_each(|awaited| hosted.watch(awaited));
                 self.hosted.insert(name.clone(), hosted);
             }
         }
@@ -88,22 +101,25 @@ impl Apps {
     }
 
     pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.hosted.values().flat_map(|hosted| hosted.awaited().into_iter().chain(hosted.channels()))
+        self.awaited.iter().map(|awaited| awaited.0.as_fd()).chain(self.hosted.values().flat_map(Hosted::channels))
     }
 
     /// Does what is due: servers that are asked for start, those that were overtaken end.
     pub fn advance(&mut self, settings: &Settings, may_start: bool) {
         let may_start = may_start && !self.stopping;
         let asked = if may_start { self.asked() } else { BTreeSet::new() };
-        for (name, hosted) in &mut self.hosted {
+        for hosted in self.hosted.values_mut() {
             hosted.listen_to_servers();
             hosted.leave_group();
             if may_start {
-                hosted.advance(asked.contains(name));
+                hosted.advance(asked.contains(&hosted.number));
             }
         }
         if may_start {
             self.make_room(settings);
+        }
+        if let Some(awaited) = &self.awaited {
+            self.hosted.values_mut().for_each(|hosted| hosted.watch(awaited));
         }
         self.hosted.retain(|_, hosted| !(hosted.removed && hosted.has_ended() && !hosted.has_group()));
     }
@@ -131,16 +147,11 @@ impl Apps {
         hosted.iter_mut().filter(|hosted| hosted.is_asking()).for_each(|hosted| hosted.wait());
     }
 
-    /// Apps without a server to which somebody has connected.
-    fn asked(&self) -> BTreeSet<String> {
-        let awaited = self.hosted.values().flat_map(|one| one.awaited().into_iter().map(move |fd| (&one.name, fd)));
-        let (names, mut polled): (Vec<_>, Vec<_>) =
-            awaited.map(|(name, fd)| (name, PollFd::new(fd, PollFlags::POLLIN))).unzip();
-        if polled.is_empty() || poll(&mut polled, PollTimeout::ZERO).is_err() {
-            return BTreeSet::new();
-        }
-        let is_asked = |one: &PollFd| one.any().unwrap_or(false);
-        names.into_iter().zip(&polled).filter(|(_, one)| is_asked(one)).map(|(name, _)| name.clone()).collect()
+    /// Apps without a server to which somebody has connected, by their numbers.
+    fn asked(&self) -> BTreeSet<u64> {
+        let mut events = [EpollEvent::empty(); MOST_ASKED];
+        let count = self.awaited.as_ref().and_then(|awaited| awaited.wait(&mut events, EpollTimeout::ZERO).ok());
+        events[..count.unwrap_or(0)].iter().map(EpollEvent::data).collect()
     }
 
     /// Whether the process that has ended was the server of an app.

@@ -8,6 +8,7 @@ use crate::config::Settings;
 use crate::config::file::{self, App};
 use crate::exit::Failure;
 use crate::status::{AppState, Counters};
+use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 use nix::sys::signal::Signal;
 use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
@@ -25,10 +26,14 @@ const STABLE: Duration = Duration::from_secs(10);
 
 pub struct Hosted {
     pub name: String,
+    /// No other app has had it.
+    pub number: u64,
     app: App,
     /// None while the app fails: who connects is told at once.
     listening: Option<Listening>,
     path: PathBuf,
+    /// Whether the sockets are watched for connections.
+    is_watched: bool,
     /// The control group of its servers.
     group: Option<PathBuf>,
     /// The newest last; others are on their way out, or wait for it to be ready.
@@ -68,12 +73,14 @@ impl Listening {
 }
 
 impl Hosted {
-    pub fn new(name: &str, path: PathBuf, app: App) -> Self {
+    pub fn new(name: &str, number: u64, path: PathBuf, app: App) -> Self {
         let mut hosted = Self {
             name: name.to_owned(),
+            number,
             app,
             listening: None,
             path,
+            is_watched: false,
             group: None,
             servers: Vec::new(),
             removed: false,
@@ -108,14 +115,27 @@ impl Hosted {
     }
 
     pub fn close(&mut self) {
-        self.listening = None;
+        drop(self.take_listening());
         let _ = fs::remove_file(&self.path);
     }
 
-    /// The sockets, if a connection to one is what makes a server start.
-    pub fn awaited(&self) -> Vec<BorrowedFd<'_>> {
+    /// Watches the sockets as long as a connection to one is what makes a server start.
+    pub fn watch(&mut self, awaited: &Epoll) {
         let is_awaited = self.servers.is_empty() && !self.removed && self.asks_since.is_none();
-        self.listening.as_ref().filter(|_| is_awaited).map(Listening::descriptors).unwrap_or_default()
+        let Some(listening) = self.listening.as_ref().filter(|_| is_awaited != self.is_watched) else { return };
+        for socket in listening.descriptors() {
+            let _ = match is_awaited {
+                true => awaited.add(socket, EpollEvent::new(EpollFlags::EPOLLIN, self.number)),
+                false => awaited.delete(socket),
+            };
+        }
+        self.is_watched = is_awaited;
+    }
+
+    /// Takes the sockets out of use. The kernel watches none that is closed.
+    fn take_listening(&mut self) -> Option<Listening> {
+        self.is_watched = false;
+        self.listening.take()
     }
 
     pub fn channels(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
@@ -255,7 +275,7 @@ impl Hosted {
         }
         self.app = app.clone();
         if moves {
-            let old = self.listening.take().and_then(|listening| listening.own);
+            let old = self.take_listening().and_then(|listening| listening.own);
             self.listen(old);
         }
         if options || component || !self.why.is_empty() {
