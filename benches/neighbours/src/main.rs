@@ -55,6 +55,7 @@ fn run() -> Result<bool, String> {
     std::fs::create_dir(&folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
     let result = measure_all(&args, &folder).map_err(|error| error.to_string());
     let _ = std::fs::remove_dir_all(&folder);
+    let _ = std::fs::remove_dir_all(load::server::runtime_folder());
     result
 }
 

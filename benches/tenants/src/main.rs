@@ -31,6 +31,7 @@ fn measure(args: &Args) -> io::Result<()> {
     fs::create_dir(&folder)?;
     let result = all(args, &folder);
     let _ = fs::remove_dir_all(&folder);
+    let _ = fs::remove_dir_all(load::server::runtime_folder());
     result
 }
 
