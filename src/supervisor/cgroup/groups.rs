@@ -88,9 +88,11 @@ impl Groups {
         wanted.filter_map(|(controller, ..)| self.missing.get(controller)).map(String::as_str).next()
     }
 
-    /// Makes an app's group, or takes the one that is there. None where there are no groups.
+    /// Makes an app's group, or takes the one that is there. None where there are no groups, or where they can do nothing
+    /// and nothing is asked of them: a group costs each start of an app a millisecond.
     pub fn app(&self, name: &str, limits: &Limits) -> io::Result<Option<PathBuf>> {
-        let Some(folder) = &self.folder else { return Ok(None) };
+        let is_idle = self.missing.len() == CONTROLLERS.len() && *limits == Limits::default();
+        let Some(folder) = self.folder.as_ref().filter(|_| !is_idle) else { return Ok(None) };
         let group = folder.join(format!("app-{name}"));
         match fs::create_dir(&group) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),

@@ -30,6 +30,12 @@ fn has_limits() -> bool {
     CONTROLLERS.iter().all(has) && !own.join("cgroup.type").exists()
 }
 
+/// An app that asks for a group, which is then there also where it can do nothing.
+fn grouped(name: &str, more: &str) -> String {
+    let more = format!("sandbox = \"best-effort\"\n{more}\n[app.{name}.cgroup]\ncpu-weight = 100\n");
+    app(name, "hello-sync", &more)
+}
+
 fn group_of(process: Process) -> String {
     let groups = fs::read_to_string(format!("/proc/{}/cgroup", process.pid)).unwrap();
     groups.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or_default().to_owned()
@@ -48,7 +54,7 @@ fn group(host: &Host, name: &str) -> Option<PathBuf> {
 
 #[test]
 fn the_processes_of_an_app_are_in_a_group_of_its_own_and_the_gateways_are_not() {
-    let mut host = Host::start(&app("hello", "hello-sync", "workers = 2"));
+    let mut host = Host::start(&grouped("hello", "workers = 2"));
     host.until("hello", "ready");
     let server = host.process("hello").unwrap();
     let supervisor = host.supervisor();
@@ -77,8 +83,8 @@ fn the_processes_of_an_app_are_in_a_group_of_its_own_and_the_gateways_are_not() 
 
 #[test]
 fn a_group_is_there_as_long_as_its_app_has_processes() {
-    let hello = app("hello", "hello-sync", "idle-timeout = 1");
-    let host = Host::start(&(hello.clone() + &app("other", "hello-sync", "")));
+    let hello = grouped("hello", "idle-timeout = 1");
+    let host = Host::start(&(hello.clone() + &grouped("other", "")));
     assert_eq!(group(&host, "hello"), None, "none while it is idle");
     for name in ["hello", "other"] {
         host.ask(&format!("{name}.test"), "/");
@@ -99,7 +105,7 @@ fn a_group_is_there_as_long_as_its_app_has_processes() {
 
 #[test]
 fn groups_that_a_killed_server_has_left_are_removed_by_the_next() {
-    let mut host = Host::start(&app("hello", "hello-sync", "workers = 1"));
+    let mut host = Host::start(&grouped("hello", "workers = 1"));
     host.until("hello", "ready");
     let left = own_group().map(|own| own.join(format!("wasmserve-{}", host.supervisor().pid)));
     assert!(left.as_ref().is_none_or(|left| left.exists()));
@@ -116,7 +122,8 @@ fn groups_that_a_killed_server_has_left_are_removed_by_the_next() {
 
 #[test]
 fn limits_are_set_or_it_is_told_once_that_they_are_not() {
-    let apps = app("limited", "hello-sync", "") + LIMITS + &app("free", "hello-sync", "");
+    let limited = app("limited", "hello-sync", "sandbox = \"best-effort\"");
+    let apps = limited + LIMITS + &app("free", "hello-sync", "");
     let host = Host::start(&apps);
     for name in ["limited", "free"] {
         assert_eq!(host.ask(&format!("{name}.test"), "/").text(), "Hello, world!");
