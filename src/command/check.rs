@@ -21,7 +21,7 @@ pub fn check(source: Source, args: &ServeArgs) -> Result<(), Failure> {
 
 /// The file, and then each app's component: what is wrong with one does not hide what is wrong with the others.
 pub fn check_config(path: &Path) -> Result<(), Failure> {
-    let config = file::read(path)?;
+    let config = file::read(path, None)?;
     log::start(config.server.log_level, config.server.log_format, Files::default());
     let mut failures = Vec::new();
     for (name, app) in &config.apps {

@@ -30,7 +30,7 @@ pub fn demo(args: &ServeArgs) -> Result<(), Failure> {
 /// Many apps.
 pub fn host(path: &Path) -> Result<(), Failure> {
     let path = std::path::absolute(path)?;
-    let config = file::read(&path)?;
+    let config = file::read(&path, None)?;
     // What the file names is relative to it, and settings are checked by now.
     supervisor::remember_start();
     start(config.server.clone(), Some(Work::Gateway(Arc::new(config))))

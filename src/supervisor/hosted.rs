@@ -5,7 +5,7 @@ use super::host::{Given, Report, Server};
 use super::room::Place;
 use super::sockets::{self, Sockets};
 use crate::config::Settings;
-use crate::config::file::{self, App};
+use crate::config::file::App;
 use crate::exit::Failure;
 use crate::status::{AppState, Counters};
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
@@ -397,14 +397,4 @@ fn listen(path: &Path, settings: &Settings) -> std::io::Result<UnixListener> {
     let listener = UnixListener::from(std::os::fd::OwnedFd::from(socket));
     listener.set_nonblocking(true)?;
     Ok(listener)
-}
-
-/// As the file has it.
-impl file::App {
-    pub fn component(&self) -> &Path {
-        match &self.settings.source {
-            crate::config::Source::File(path) => path,
-            _ => Path::new(""),
-        }
-    }
 }

@@ -43,10 +43,14 @@ pub enum Loading {
     Compiling(Compiling),
 }
 
-/// Begins to load: what was compiled before is there at once.
-pub fn begin(settings: &Settings, roles: Roles) -> Result<Loading, Failure> {
+/// Begins to load, in place of `old` if there is one: what was compiled before is there at once.
+pub fn begin(settings: &Settings, roles: Roles, old: Option<&Work>) -> Result<Loading, Failure> {
     if let Source::Config(path) = &settings.source {
-        let work = Work::Gateway(Arc::new(file::read(path)?));
+        let old = old.and_then(|old| match old {
+            Work::Gateway(config) => Some(&**config),
+            Work::App { .. } => None,
+        });
+        let work = Work::Gateway(Arc::new(file::read(path, old)?));
         return Ok(Loading::Done(Loaded { work, was_compiled: false }));
     }
     let bytes = settings.source.read()?;
@@ -76,7 +80,7 @@ fn readable(code: File, settings: &Settings) -> File {
 
 /// Loads with nothing else to do. Signals that end the supervisor end this too.
 pub fn load(settings: &Settings, roles: Roles, signals: Option<&Signals>) -> Result<Loaded, Failure> {
-    match begin(settings, roles)? {
+    match begin(settings, roles, None)? {
         Loading::Done(loaded) => Ok(loaded),
         Loading::Compiling(mut compiling) => {
             let mut progress = Progress::new(&compiling);

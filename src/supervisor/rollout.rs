@@ -137,7 +137,7 @@ impl Supervisor {
         tracing::info!(event = "reload-started", generation = number, "{why}: loading generation {number}");
         self.notify.reloading();
         let (name, waiters) = ("reload", waiter.into_iter().collect());
-        match load::begin(&self.settings, self.roles) {
+        match load::begin(&self.settings, self.roles, Some(&self.generations.current.loaded.work)) {
             Ok(Loading::Compiling(compiling)) => {
                 let step = Step::Compiling(Box::new(compiling));
                 self.generations.rollout = Some(Rollout { name, number, step, waiters });

@@ -158,6 +158,8 @@ pub struct Reader<'a> {
     server: &'a Options,
     /// Whom apps run as that do not say so themselves.
     users: Option<Users>,
+    /// The apps that there were.
+    pub old: Option<&'a BTreeMap<String, App>>,
     pub mistakes: &'a mut Mistakes,
     pub apps: BTreeMap<String, App>,
     /// With their places.
@@ -169,7 +171,7 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     pub fn new(keys: &'a [Key], server: &'a Options, users: Option<Users>, mistakes: &'a mut Mistakes) -> Self {
         let (apps, routes, places) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
-        Self { keys, server, users, mistakes, apps, routes, places }
+        Self { keys, server, users, old: None, mistakes, apps, routes, places }
     }
 
     /// One file. Only the first may have more than apps and routes.
@@ -252,7 +254,13 @@ impl<'a> Reader<'a> {
             }
         }
         options.finish(name, workers);
-        let settings = options.check(Source::File(component?), &place, self.mistakes)?;
+        let component = component?;
+        let old = self.old.and_then(|old| old.get(name));
+        let old = old.filter(|old| old.arguments == options.arguments && old.component() == component);
+        let settings = match old {
+            Some(old) => old.settings.clone(),
+            None => options.check(Source::File(component), &place, self.mistakes)?,
+        };
         Some(App { settings, workers, cgroup, arguments: options.arguments, has_own_addresses })
     }
 

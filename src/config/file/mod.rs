@@ -67,6 +67,13 @@ pub struct App {
 }
 
 impl App {
+    pub fn component(&self) -> &Path {
+        match &self.settings.source {
+            Source::File(path) => path,
+            _ => Path::new(""),
+        }
+    }
+
     pub fn own_addresses(&self) -> &[Bind] {
         if self.has_own_addresses { &self.settings.binds } else { &[] }
     }
@@ -84,20 +91,25 @@ const MAX_GATEWAYS: u64 = 256;
 const SERVER_KEYS: [&str; 7] = ["include", "gateways", "unknown-host", "limits", "max-workers", "max-memory", "users"];
 const TOP_KEYS: [&str; 6] = ["server", "app", "redirect", "static", "maintenance", "dev"];
 
-/// Reads and checks everything; the failure lists every mistake.
-pub fn read(path: &Path) -> Result<Config, Failure> {
-    check(Text::read(path).map_err(Failure::usage)?, include)
+/// Reads and checks everything; the failure lists every mistake. Apps with the options that they had in `old` are taken
+/// from there, which is most of the work where one of a thousand has changed.
+pub fn read(path: &Path, old: Option<&Config>) -> Result<Config, Failure> {
+    check(Text::read(path).map_err(Failure::usage)?, old, include)
 }
 
 /// The same for a text that need not be in its file. Nothing is included.
 pub fn read_text(path: &Path, text: String) -> Result<Config, Failure> {
-    check(Text::new(path.to_owned(), text), |_, _, _| Vec::new())
+    check(Text::new(path.to_owned(), text), None, |_, _, _| Vec::new())
 }
 
 /// Patterns of files, with their places.
 type Patterns = [(String, Range<usize>)];
 
-fn check(main: Text, include: impl FnOnce(&Text, &Patterns, &mut Mistakes) -> Vec<Text>) -> Result<Config, Failure> {
+fn check(
+    main: Text,
+    old: Option<&Config>,
+    include: impl FnOnce(&Text, &Patterns, &mut Mistakes) -> Vec<Text>,
+) -> Result<Config, Failure> {
     let mut mistakes = Mistakes::default();
     let mut top = parse(&main, &mut mistakes);
     let keys = keys::keys();
@@ -109,6 +121,7 @@ fn check(main: Text, include: impl FnOnce(&Text, &Patterns, &mut Mistakes) -> Ve
     }
     let included = include(&main, &server.include, &mut mistakes);
     let mut reader = Reader::new(&keys, &server.options, server.users.take(), &mut mistakes);
+    reader.old = old.map(|old| &old.apps);
     reader.file(top, true);
     for text in &included {
         let top = parse(text, reader.mistakes);
