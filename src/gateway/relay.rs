@@ -5,7 +5,7 @@ use crate::config::file::{Action, Budget, RelayTable, Route, Routes, rest};
 use crate::exit::Failure;
 use crate::http::body::Outgoing;
 use crate::http::connection::{FORWARDED_FOR, Passed, Peer, Relay};
-use crate::http::request::strip_hop_by_hop;
+use crate::http::request::{strip_forwarded, strip_hop_by_hop};
 use crate::http::response::{self, Answer};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, TE};
@@ -29,15 +29,6 @@ use wasmtime_wasi_http::{Error, WasiBody};
 /// Requests of one app in a gateway at a time, if it does not allow fewer: one that is stuck takes no more than that
 /// from the others.
 const REQUESTS_PER_APP: usize = 1024;
-/// What only we may say of a client.
-static FORWARDED: [HeaderName; 6] = [
-    HeaderName::from_static("forwarded"),
-    HeaderName::from_static("x-forwarded-for"),
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-forwarded-port"),
-    HeaderName::from_static("x-forwarded-proto"),
-    HeaderName::from_static("x-real-ip"),
-];
 static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
@@ -201,9 +192,7 @@ fn announce(request: &mut Request<WasiBody>, peer: Peer) {
         _ => HeaderValue::from_static("http"),
     };
     let headers = request.headers_mut();
-    if headers.keys().any(|name| FORWARDED.contains(name)) {
-        FORWARDED.iter().for_each(|name| drop(headers.remove(name)));
-    }
+    strip_forwarded(headers);
     if let Some(host) = host {
         headers.insert(HOST, host.clone());
         headers.insert(FORWARDED_HOST.clone(), host);

@@ -8,7 +8,7 @@ use super::crowd::Crowd;
 use super::delivery::Delivery;
 use super::drive;
 use super::protocol;
-use super::request::{prepare, strip_hop_by_hop};
+use super::request::{prepare, strip_forwarded, strip_hop_by_hop};
 use super::response::{self, Answer};
 use super::stall::Streams;
 use super::upload::{self, Upload};
@@ -19,7 +19,7 @@ use crate::lane::{Lane, Outcome, Refusal};
 use crate::log;
 use crate::scoreboard::{Board, Row};
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue};
-use http::{Method, Request, Response, Version};
+use http::{HeaderMap, Method, Request, Response, Version};
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -193,12 +193,15 @@ impl Front {
         Ok(answer.map(|body| Delivery { body, turn }))
     }
 
-    /// Whom a request comes from: behind a gateway, whom that says.
-    fn client(&self, peer: Peer, request: &Request<Incoming>) -> Peer {
-        if !matches!(peer, Peer::Unix) || !self.settings.host.is_some_and(|host| host.trusts_unix) {
+    /// Whom a request comes from: behind a gateway, whom that says. Where an app has addresses of its own nobody else is
+    /// believed.
+    fn client(&self, peer: Peer, headers: &mut HeaderMap) -> Peer {
+        let Some(host) = self.settings.host else { return peer };
+        if !matches!(peer, Peer::Unix) || !host.trusts_unix {
+            strip_forwarded(headers);
             return peer;
         }
-        let said = request.headers().get(&FORWARDED_FOR).and_then(|value| value.to_str().ok()?.parse().ok());
+        let said = headers.get(&FORWARDED_FOR).and_then(|value| value.to_str().ok()?.parse().ok());
         said.map_or(peer, Peer::Forwarded)
     }
 
@@ -213,9 +216,10 @@ impl Front {
     /// Screens a request, lets a guest answer it, and counts and logs it.
     async fn answer(&self, mut request: Request<Incoming>, peer: Peer, activity: &Activity) -> Answer {
         let in_flight = InFlight::new(self.row);
+        let client = self.client(peer, request.headers_mut());
         let mut entry = self.settings.access_log.then(|| {
             Box::new(Entry {
-                client: self.client(peer, &request),
+                client,
                 method: request.method().clone(),
                 target: request.uri().clone(),
                 version: request.version(),

@@ -12,47 +12,44 @@ const CONTINUATION: u8 = 9;
 
 /// Frames that every connection may send,
 const FREE: u64 = 1000;
-/// that may follow one write of ours, as an answer is acknowledged,
-const PER_WRITE: u64 = 4;
-/// and a KiB in it,
+/// that may follow a frame of an answer, as clients make room for the next,
+const PER_FRAME: u64 = 4;
+/// and a KiB of it,
 const PER_KIB: u64 = 1;
 /// and those that may come in a second.
 const PER_SECOND: u64 = 100;
 
-/// Follows the frames that a client sends.
+/// Follows the frames of a connection.
 pub struct Frames {
+    incoming: Follower,
+    outgoing: Follower,
+    since: Instant,
+    counted: u64,
+    /// Frames of answers, and bytes in them.
+    answers: u64,
+    carried: u64,
+}
+
+/// Finds frames in bytes that come in pieces.
+#[derive(Default)]
+struct Follower {
     /// What has come of a frame's header: 9 bytes (RFC 9113 section 4.1).
     header: [u8; 9],
     have: usize,
     /// Bytes of its payload that are still to come.
     payload: usize,
-    since: Instant,
-    counted: u64,
-    written: u64,
-    writes: u64,
 }
 
-impl Frames {
-    pub fn new() -> Self {
-        let (header, since) = ([0; 9], Instant::now());
-        Self { header, have: 0, payload: 0, since, counted: 0, written: 0, writes: 0 }
-    }
-
-    /// We have sent so many bytes.
-    pub fn wrote(&mut self, bytes: usize) {
-        self.writes += 1;
-        self.written += bytes as u64;
-    }
-
-    /// Follows the bytes that come next; false if there were too many of the frames that carry nothing.
-    pub fn pass(&mut self, mut bytes: &[u8]) -> bool {
+impl Follower {
+    /// Tells of each frame: its type, and the length of its payload.
+    fn follow(&mut self, mut bytes: &[u8], mut frame: impl FnMut(u8, usize)) {
         loop {
             let skipped = self.payload.min(bytes.len());
             self.payload -= skipped;
             bytes = &bytes[skipped..];
             let taken = bytes.len().min(self.header.len() - self.have);
             if taken == 0 {
-                return self.counted <= FREE || self.is_allowed();
+                return;
             }
             self.header[self.have..self.have + taken].copy_from_slice(&bytes[..taken]);
             self.have += taken;
@@ -61,16 +58,41 @@ impl Frames {
                 self.have = 0;
                 let [a, b, c, kind, ..] = self.header;
                 self.payload = u32::from_be_bytes([0, a, b, c]) as usize;
-                self.counted += u64::from(!matches!(kind, DATA | HEADERS | RST_STREAM | CONTINUATION));
+                frame(kind, self.payload);
             }
         }
     }
+}
+
+impl Frames {
+    pub fn new() -> Self {
+        let (incoming, outgoing) = (Follower::default(), Follower::default());
+        Self { incoming, outgoing, since: Instant::now(), counted: 0, answers: 0, carried: 0 }
+    }
+
+    /// Follows what we send. Answers to PING and SETTINGS are none that count.
+    pub fn sent(&mut self, bytes: &[u8]) {
+        self.outgoing.follow(bytes, |kind, length| {
+            if matches!(kind, DATA | HEADERS) {
+                self.answers += 1;
+                self.carried += length as u64;
+            }
+        });
+    }
+
+    /// Follows what the client sends; false if there were too many of the frames that carry nothing.
+    pub fn received(&mut self, bytes: &[u8]) -> bool {
+        self.incoming.follow(bytes, |kind, _| {
+            self.counted += u64::from(!matches!(kind, DATA | HEADERS | RST_STREAM | CONTINUATION));
+        });
+        self.counted <= FREE || self.is_allowed()
+    }
 
     fn is_allowed(&self) -> bool {
-        let by_writing = self.writes * PER_WRITE + self.written / 1024 * PER_KIB;
+        let by_answers = self.answers * PER_FRAME + self.carried / 1024 * PER_KIB;
         // The clock is read only by those who have used up the rest.
-        self.counted <= FREE + by_writing
-            || self.counted <= FREE + by_writing + self.since.elapsed().as_secs() * PER_SECOND
+        self.counted <= FREE + by_answers
+            || self.counted <= FREE + by_answers + self.since.elapsed().as_secs() * PER_SECOND
     }
 }
 
@@ -85,7 +107,7 @@ mod tests {
 
     /// In pieces of this length, as they may come.
     fn passes(frames: &mut Frames, bytes: &[u8], piece: usize) -> bool {
-        bytes.chunks(piece).all(|piece| frames.pass(piece))
+        bytes.chunks(piece).all(|piece| frames.received(piece))
     }
 
     #[test]
@@ -113,12 +135,26 @@ mod tests {
     fn who_gets_much_may_say_much() {
         let mut frames = Frames::new();
         for _ in 0..100_000 {
-            frames.wrote(1);
-            assert!(frames.pass(&frame(8, 4).repeat(4)));
+            frames.sent(&frame(DATA, 1));
+            assert!(frames.received(&frame(8, 4).repeat(4)));
         }
         let mut frames = Frames::new();
-        frames.wrote(10 << 20);
-        assert!(frames.pass(&frame(8, 4).repeat(11_000)));
-        assert!(!frames.pass(&frame(8, 4).repeat(1000)));
+        // Many small ones in one write, each of which may be answered by two.
+        frames.sent(&frame(DATA, 100).repeat(10_000));
+        assert!(frames.received(&frame(8, 4).repeat(20_000)));
+        let mut frames = Frames::new();
+        frames.sent(&frame(DATA, 10 << 20));
+        assert!(frames.received(&frame(8, 4).repeat(11_000)));
+        assert!(!frames.received(&frame(8, 4).repeat(1000)));
+    }
+
+    #[test]
+    fn answers_to_pings_earn_nothing() {
+        let mut frames = Frames::new();
+        let paced = (0..2000).all(|_| {
+            frames.sent(&frame(6, 8));
+            frames.received(&frame(6, 8))
+        });
+        assert!(!paced);
     }
 }

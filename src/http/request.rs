@@ -99,6 +99,22 @@ fn same(one: &Authority, other: &Authority) -> bool {
     one.as_str().eq_ignore_ascii_case(other.as_str())
 }
 
+/// What only a gateway may say of a client.
+static FORWARDED: [HeaderName; 6] = [
+    HeaderName::from_static("forwarded"),
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-real-ip"),
+];
+
+pub fn strip_forwarded(headers: &mut HeaderMap) {
+    if headers.keys().any(|name| FORWARDED.contains(name)) {
+        FORWARDED.iter().for_each(|name| drop(headers.remove(name)));
+    }
+}
+
 /// Takes out what concerns one connection only, what its Connection fields name included.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(CONNECTION) {

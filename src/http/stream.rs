@@ -86,13 +86,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientStream<S> {
         self.stream
     }
 
-    fn note(&mut self, written: &Poll<io::Result<usize>>) {
+    fn note<'a>(&mut self, written: &Poll<io::Result<usize>>, bytes: impl Iterator<Item = &'a [u8]>) {
         match written {
             Poll::Pending => self.activity.write_blocked(),
             Poll::Ready(_) => self.activity.written(),
         }
-        if let (Screening::Http2(frames), Poll::Ready(Ok(bytes))) = (&mut self.screen, written) {
-            frames.wrote(*bytes);
+        if let (Screening::Http2(frames), Poll::Ready(Ok(written))) = (&mut self.screen, written) {
+            let mut left = *written;
+            for part in bytes {
+                let taken = part.len().min(left);
+                frames.sent(&part[..taken]);
+                left -= taken;
+            }
         }
     }
 
@@ -131,7 +136,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for ClientStream<S> {
             Screening::None => return Poll::Ready(Ok(())),
             Screening::Http1(screen) => screen,
             Screening::Http2(frames) => {
-                if !is_preface && !frames.pass(&buf.filled()[before..]) {
+                if !is_preface && !frames.received(&buf.filled()[before..]) {
                     this.activity.set_flood();
                     return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
                 }
@@ -159,7 +164,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for ClientStream<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.note(&written);
+        self.note(&written, std::iter::once(bytes));
         written
     }
 
@@ -169,7 +174,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
-        self.note(&written);
+        self.note(&written, bytes.iter().map(|part| &**part));
         written
     }
 

@@ -71,7 +71,11 @@ impl Apps {
         let Work::Gateway(config) = work else { return Ok(()) };
         self.groups.check(&config.apps)?;
         for (name, app) in &config.apps {
-            if self.hosted.get(name).is_none_or(|hosted| hosted.removed) {
+            if let Some(hosted) = self.hosted.get_mut(name) {
+                if hosted.removed {
+                    hosted.revive(app.clone());
+                }
+            } else {
                 self.numbers += 1;
                 let path = self.folder().join(format!("{name}.sock"));
                 let mut hosted = Hosted::new(name, self.numbers, path, app.clone());
@@ -86,8 +90,12 @@ impl Apps {
     /// ready; one that is gone finishes what it has.
     pub fn apply(&mut self, work: &Work) {
         let Work::Gateway(config) = work else { return };
+        let was_limited = self.is_limited();
         self.most = config.most;
         let is_limited = self.is_limited();
+        if is_limited != was_limited {
+            self.hosted.values_mut().for_each(|hosted| hosted.set_limited(is_limited));
+        }
         for (name, hosted) in &mut self.hosted {
             match config.apps.get(name) {
                 Some(app) => hosted.update(app, &config.server, is_limited, &self.groups),
@@ -105,8 +113,8 @@ impl Apps {
     }
 
     /// Does what is due: servers that are asked for start, those that were overtaken end.
-    pub fn advance(&mut self, settings: &Settings, may_start: bool) {
-        let may_start = may_start && !self.stopping;
+    pub fn advance(&mut self, settings: &Settings) {
+        let may_start = !self.stopping;
         let asked = if may_start { self.asked() } else { BTreeSet::new() };
         for hosted in self.hosted.values_mut() {
             hosted.listen_to_servers();
@@ -131,6 +139,9 @@ impl Apps {
             return;
         }
         let mut hosted: Vec<_> = self.hosted.values_mut().collect();
+        if is_limited {
+            hosted.iter_mut().for_each(|hosted| hosted.settle());
+        }
         let places: Vec<Place> = hosted.iter().map(|hosted| hosted.place()).collect();
         for step in room::steps(self.most, &places, Instant::now()) {
             match step {
@@ -164,6 +175,8 @@ impl Apps {
     pub fn stop(&mut self) -> bool {
         if !self.stopping {
             self.stopping = true;
+            // Servers have these too, and who connects from here on is not to wait for nobody.
+            self.hosted.values_mut().for_each(Hosted::stop_listening);
             self.signal(Signal::SIGTERM);
         }
         let ended = self.hosted.values().all(Hosted::has_ended);

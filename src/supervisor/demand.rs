@@ -31,6 +31,8 @@ impl Demand {
 impl Supervisor {
     pub fn follow_demand(&mut self) {
         if !self.is_serving() {
+            // Starting is no idleness.
+            self.demand.active = Instant::now();
             return;
         }
         let now = Instant::now();
@@ -67,11 +69,12 @@ impl Supervisor {
         let (least, most) = (self.settings.workers, self.settings.max_workers.min(allowed).max(1));
         let since = now.duration_since(self.demand.since);
         let all_ready = self.slots[..self.wanted].iter().all(super::slot::Slot::is_ready);
-        if !all_ready || self.generations.is_rolling() {
+        let is_too_many = self.wanted > allowed.max(1);
+        if (!all_ready && !is_too_many) || self.generations.is_rolling() {
             return;
         }
         let wanted = match self.demand.waiting {
-            _ if self.wanted > allowed.max(1) => self.wanted - 1,
+            _ if is_too_many => self.wanted - 1,
             true if since >= WAITED && self.wanted < most => self.wanted + 1,
             false if since >= CALM && self.wanted > least => self.wanted - 1,
             _ => return,
@@ -88,6 +91,8 @@ impl Supervisor {
             return;
         }
         let mut report = Report {
+            is_ready: self.served,
+            wanted: self.wanted,
             workers: self.slots[..self.wanted].iter().filter(|slot| slot.is_ready()).count(),
             is_waiting: self.demand.waiting && self.demand.since.elapsed() >= WAITED,
             is_kept: self.generations.are_kept(),

@@ -16,7 +16,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
-use std::io::{Read, Seek, Write};
+use std::io::{PipeReader, Read, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -49,6 +49,7 @@ impl Given {
         // Where it listens is done already.
         let is_bind = |argument: &&String| argument.starts_with("--bind=") || argument.starts_with("--uds-mode=");
         let mut arguments: Vec<_> = app.arguments.iter().filter(|one| !is_bind(one)).cloned().collect();
+        arguments.extend(app.user.iter().flat_map(|user| [format!("--user={user}"), format!("--group={user}")]));
         let files = [("--log-file", &settings.log_file), ("--access-log-file", &settings.access_log_file)];
         for (flag, file) in files {
             arguments.extend(file.iter().map(|file| format!("{flag}={}", file.display())));
@@ -83,8 +84,11 @@ fn name_of(value: impl clap::ValueEnum) -> String {
 /// What a server tells its host of itself.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// Workers that are ready.
+    /// It has been ready.
+    pub is_ready: bool,
+    /// Workers that are ready, and that are wanted.
     pub workers: usize,
+    pub wanted: usize,
     /// Processes, those on their way in and out included.
     pub processes: usize,
     /// Requests have waited for a worker for a while.
@@ -103,7 +107,8 @@ impl Report {
 
     /// Whether the other differs in what must not wait.
     pub fn differs_urgently(&self, other: &Self) -> bool {
-        let urgent = |report: &Self| (report.workers, report.processes, report.is_waiting, report.is_kept);
+        let urgent =
+            |report: &Self| (report.workers, report.wanted, report.processes, report.is_waiting, report.is_kept);
         urgent(self) != urgent(other)
     }
 }
@@ -114,11 +119,15 @@ pub struct Server {
     pub started: Instant,
     pub control: PathBuf,
     channel: UnixDatagram,
-    ready: bool,
+    pub ready_since: Option<Instant>,
     ending: bool,
     failure: Option<String>,
+    /// Why it was not executed, once it has ended.
+    not_executed: Option<PipeReader>,
     /// The newest.
     pub report: Report,
+    /// That has come since this was last looked at.
+    pub has_reported: bool,
     /// When its component was written.
     modified: Option<SystemTime>,
 }
@@ -147,38 +156,47 @@ impl Server {
         keep_over_exec(&passed, true);
         // Signals stay blocked, as it blocks them itself: it is then started without a copy of our page tables.
         let started = match group {
-            Some(group) => cgroup::spawn(&mut command, group),
-            None => command.spawn().map(|child| Pid::from_raw(child.id() as i32)),
+            Some(group) => cgroup::spawn(&mut command, group).map(|(pid, told)| (pid, Some(told))),
+            None => command.spawn().map(|child| (Pid::from_raw(child.id() as i32), None)),
         };
         keep_over_exec(&passed, false);
-        let pid = started.map_err(|error| Failure::internal(format!("its server cannot be started: {error}")))?;
+        let (pid, not_executed) =
+            started.map_err(|error| Failure::internal(format!("its server cannot be started: {error}")))?;
         Ok(Self {
             pid,
             started: Instant::now(),
             control: given.control,
             channel: ours.into(),
-            ready: false,
+            ready_since: None,
             ending: false,
             failure: None,
+            not_executed,
             report: Report::default(),
+            has_reported: false,
             modified,
         })
     }
 
     /// Takes what it has said; true when that is that it is ready, for the first time.
     pub fn listen(&mut self) -> bool {
-        let was_ready = self.ready;
+        let was_ready = self.is_ready();
+        let mut is_ready = was_ready;
         let mut buffer = [0; MAX_MESSAGE];
         while let Ok(length @ 1..) = self.channel.recv(&mut buffer) {
             let text = String::from_utf8_lossy(&buffer[..length]);
             if let Some(report) = text.strip_prefix(REPORT) {
-                self.report = serde_json::from_str(report).unwrap_or_default();
+                (self.report, self.has_reported) = (serde_json::from_str(report).unwrap_or_default(), true);
+                // The other word for it may have been lost.
+                is_ready |= self.report.is_ready;
                 continue;
             }
-            self.ready |= text.starts_with(READY);
+            is_ready |= text.starts_with(READY);
             self.failure = text.strip_prefix(FAILED).map(str::to_owned).or(self.failure.take());
         }
-        self.ready && !was_ready
+        if is_ready && !was_ready {
+            self.ready_since = Some(Instant::now());
+        }
+        is_ready && !was_ready
     }
 
     /// It may have so many workers from now on.
@@ -187,15 +205,20 @@ impl Server {
     }
 
     pub fn is_ready(&self) -> bool {
-        self.ready
+        self.ready_since.is_some()
     }
 
     pub fn is_ending(&self) -> bool {
         self.ending
     }
 
-    pub fn failure(&self) -> Option<&str> {
-        self.failure.as_deref()
+    /// Why it has ended, if that is known.
+    pub fn failure(&mut self) -> Option<String> {
+        let mut error = [0; 4];
+        let told = self.not_executed.take().is_some_and(|mut pipe| pipe.read_exact(&mut error).is_ok());
+        let error = std::io::Error::from_raw_os_error(i32::from_ne_bytes(error));
+        let why = told.then(|| format!("its server cannot be started: {error}"));
+        self.failure.take().or(why)
     }
 
     /// Whether its component has been written since it began.

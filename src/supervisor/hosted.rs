@@ -1,7 +1,7 @@
 //! One hosted app: its sockets, its servers, and what has become of them.
 
 use super::cgroup::Groups;
-use super::host::{Given, Report, Server};
+use super::host::{Given, Server};
 use super::room::Place;
 use super::sockets::{self, Sockets};
 use crate::config::Settings;
@@ -34,6 +34,8 @@ pub struct Hosted {
     path: PathBuf,
     /// Whether the sockets are watched for connections.
     is_watched: bool,
+    /// It does not listen where it should by now.
+    is_misplaced: bool,
     /// The control group of its servers.
     group: Option<PathBuf>,
     /// The newest last; others are on their way out, or wait for it to be ready.
@@ -49,8 +51,9 @@ pub struct Hosted {
     asks_since: Option<Instant>,
     /// That it waits for room has been told.
     waits: bool,
-    /// Workers that it may have by now.
+    /// Workers that it may have by now, if there is a limit for all apps.
     granted: usize,
+    is_limited: bool,
     /// When it last had a request.
     active: Instant,
     /// What servers that have ended have counted.
@@ -81,6 +84,7 @@ impl Hosted {
             listening: None,
             path,
             is_watched: false,
+            is_misplaced: false,
             group: None,
             servers: Vec::new(),
             removed: false,
@@ -91,21 +95,25 @@ impl Hosted {
             asks_since: None,
             waits: false,
             granted: 0,
+            is_limited: false,
             active: Instant::now(),
             past: Counters::default(),
         };
-        hosted.listen(None);
+        hosted.listen();
         hosted
     }
 
-    /// Who connects from here on waits for a server. Of the sockets that it had, those go on that it still has.
-    fn listen(&mut self, old: Option<Sockets>) {
+    /// It is hosted again while servers of its former life finish what they have.
+    pub fn revive(&mut self, app: App) {
+        (self.app, self.removed, self.failing_until) = (app, false, None);
+        (self.failures, self.why) = (0, String::new());
+        self.listen();
+    }
+
+    /// Who connects from here on waits for a server.
+    fn listen(&mut self) {
         let settings = &self.app.settings;
-        let own = match old {
-            _ if !self.app.has_own_addresses => Ok(None),
-            Some(old) => sockets::rebind(old, settings).map(Some),
-            None => sockets::bind(settings).map(Some),
-        };
+        let own = if self.app.has_own_addresses { sockets::bind(settings).map(Some) } else { Ok(None) };
         let gateways = listen(&self.path, settings)
             .map_err(|error| Failure::internal(format!("{}: {error}", self.path.display())));
         match own.and_then(|own| Ok(Listening { gateways: gateways?, own })) {
@@ -114,14 +122,24 @@ impl Hosted {
         }
     }
 
+    /// Listens at the addresses that it has now. Sockets that stay go on; if that fails all do.
+    fn move_addresses(&mut self) -> Result<(), Failure> {
+        // An app that fails listens anew when it is tried again.
+        let Some(listening) = &mut self.listening else { return Ok(()) };
+        let wanted = self.app.has_own_addresses.then_some(&self.app.settings);
+        listening.own = wanted.map(|settings| sockets::rebind(&mut listening.own, settings)).transpose()?;
+        self.is_watched = false;
+        Ok(())
+    }
+
     pub fn close(&mut self) {
-        drop(self.take_listening());
+        self.stop_listening();
         let _ = fs::remove_file(&self.path);
     }
 
     /// Watches the sockets as long as a connection to one is what makes a server start.
     pub fn watch(&mut self, awaited: &Epoll) {
-        let is_awaited = self.servers.is_empty() && !self.removed && self.asks_since.is_none();
+        let is_awaited = self.serving().is_none() && !self.removed && self.asks_since.is_none();
         let Some(listening) = self.listening.as_ref().filter(|_| is_awaited != self.is_watched) else { return };
         for socket in listening.descriptors() {
             let _ = match is_awaited {
@@ -132,10 +150,14 @@ impl Hosted {
         self.is_watched = is_awaited;
     }
 
-    /// Takes the sockets out of use. The kernel watches none that is closed.
-    fn take_listening(&mut self) -> Option<Listening> {
-        self.is_watched = false;
-        self.listening.take()
+    /// The kernel watches no socket that is closed.
+    pub fn stop_listening(&mut self) {
+        (self.listening, self.is_watched) = (None, false);
+    }
+
+    /// The newest server that is to stay; others finish what they have.
+    fn serving(&self) -> Option<&Server> {
+        self.servers.iter().rev().find(|server| !server.is_ending())
     }
 
     pub fn channels(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
@@ -148,9 +170,9 @@ impl Hosted {
             return;
         }
         if self.failing_until.take().is_some() || self.listening.is_none() {
-            self.listen(None);
+            self.listen();
         }
-        if self.listening.is_some() && self.servers.is_empty() && (is_asked || self.app.workers.min > 0) {
+        if self.listening.is_some() && self.serving().is_none() && (is_asked || self.app.workers.min > 0) {
             self.asks_since.get_or_insert_with(Instant::now);
         }
     }
@@ -172,27 +194,47 @@ impl Hosted {
     }
 
     pub fn place(&self) -> Place {
-        let report = self.report();
-        let newest = self.servers.last();
-        let workers = if newest.is_some() { self.granted } else { 0 };
-        let is_idle = newest.is_some_and(Server::is_ready) && !report.is_busy();
+        let serving = self.serving();
+        let report = serving.map(|server| server.report.clone()).unwrap_or_default();
+        let workers = if serving.is_some() { self.granted } else { 0 };
+        let others = self.servers.iter().filter(|server| server.is_ending());
+        // One that has not said how many it has has one.
+        let leaving: usize = others.map(|server| server.report.processes.max(1)).sum();
+        let ready_since = serving.and_then(|server| server.ready_since);
         Place {
             workers,
-            leaving: report.processes.saturating_sub(workers),
-            is_ending: newest.is_some_and(Server::is_ending),
+            leaving: leaving + report.processes.saturating_sub(workers),
             least: self.app.workers.min,
-            idle_since: is_idle.then_some(self.active),
-            started: newest.map_or_else(Instant::now, |server| server.started),
-            memory: report.memory,
+            idle_since: ready_since.filter(|_| !report.is_busy()).map(|_| self.active),
+            ready_since,
+            memory: self.servers.iter().fold(0, |sum: u64, server| sum.saturating_add(server.report.memory)),
             asks_since: self.asks_since,
             wants_more: report.is_waiting && report.workers >= self.granted && self.granted < self.app.workers.max,
             is_kept: report.is_kept,
         }
     }
 
-    /// What its newest server has told last.
-    fn report(&self) -> Report {
-        self.servers.last().map(|server| server.report.clone()).unwrap_or_default()
+    /// What was granted and is not used is for others, and a server that has more than that is told again.
+    pub fn settle(&mut self) {
+        let Some(server) = self.servers.iter_mut().rev().find(|server| !server.is_ending()) else { return };
+        if !std::mem::take(&mut server.has_reported) {
+            return;
+        }
+        let (wanted, is_waiting) = (server.report.wanted, server.report.is_waiting);
+        let least = self.app.workers.min.max(1);
+        if wanted > self.granted || (!is_waiting && wanted < self.granted && self.granted > least) {
+            self.grant(wanted.min(self.granted).max(least));
+        }
+    }
+
+    /// From now on there is a limit for all apps, or none any more.
+    pub fn set_limited(&mut self, is_limited: bool) {
+        self.is_limited = is_limited;
+        if let Some(server) = self.serving() {
+            let has = server.report.wanted.max(self.app.workers.min).max(1);
+            self.grant(if is_limited { has } else { usize::MAX });
+            self.granted = has;
+        }
     }
 
     /// Starts a server; there is room for its least number of workers.
@@ -203,31 +245,34 @@ impl Hosted {
     }
 
     fn start_server(&mut self, settings: &Settings, is_limited: bool, groups: &Groups) {
-        let Some(listening) = &self.listening else { return };
-        self.starts += 1;
-        match groups.app(&self.name, &self.app.cgroup) {
-            Ok(group) => self.group = group,
-            Err(error) => return self.failed(format!("its control group: {error}")),
-        }
-        let control = self.path.with_file_name(format!("{}-{}.control", self.name, self.starts));
-        let mut given = Given::new(&self.app, settings, control);
-        given.allowed = is_limited.then_some(self.granted);
-        match Server::start(&self.name, given, &listening.descriptors(), self.group.as_deref()) {
+        self.is_limited = is_limited;
+        let started = self.try_start(settings, groups);
+        match started {
             Ok(server) => {
                 let (name, pid) = (&self.name, server.pid.as_raw());
                 tracing::debug!(event = "app-starting", app = name, pid, "{name}: starting");
                 self.servers.push(server);
             }
-            Err(failure) => self.failed(failure.message),
+            Err(failure) => self.not_started(failure.message),
         }
+    }
+
+    fn try_start(&mut self, settings: &Settings, groups: &Groups) -> Result<Server, Failure> {
+        let listening = self.listening.as_ref().ok_or_else(|| Failure::internal("it does not listen"))?;
+        self.starts += 1;
+        self.group = groups
+            .app(&self.name, &self.app.cgroup)
+            .map_err(|error| Failure::internal(format!("its control group: {error}")))?;
+        let control = self.path.with_file_name(format!("{}-{}.control", self.name, self.starts));
+        let mut given = Given::new(&self.app, settings, control);
+        given.allowed = self.is_limited.then_some(self.granted);
+        Server::start(&self.name, given, &listening.descriptors(), self.group.as_deref())
     }
 
     /// It may have one worker more or fewer.
     pub fn grant(&mut self, workers: usize) {
         self.granted = workers;
-        if let Some(server) = self.servers.last() {
-            server.allow(workers);
-        }
+        self.servers.iter().filter(|server| !server.is_ending()).for_each(|server| server.allow(workers));
     }
 
     pub fn end(&mut self) {
@@ -264,8 +309,9 @@ impl Hosted {
 
     /// Takes over new settings, or a new component.
     pub fn update(&mut self, app: &App, settings: &Settings, is_limited: bool, groups: &Groups) {
-        let (options, component) = (self.app.arguments != app.arguments, self.app.component() != app.component());
-        let has_new_file = self.servers.last().is_some_and(|server| server.is_outdated(app.component()));
+        let options = (&self.app.arguments, self.app.user) != (&app.arguments, app.user);
+        let component = self.app.component() != app.component();
+        let has_new_file = self.serving().is_some_and(|server| server.is_outdated(app.component()));
         let moves = self.app.own_addresses() != app.own_addresses();
         if let Some(group) = self.group.as_ref().filter(|_| self.app.cgroup != app.cgroup)
             && let Err(error) = groups.limit(group, &app.cgroup)
@@ -274,14 +320,17 @@ impl Hosted {
             tracing::error!(event = "cgroup-failed", app = name, "{name}: its new limits do not hold: {error}");
         }
         self.app = app.clone();
-        if moves {
-            let old = self.take_listening().and_then(|listening| listening.own);
-            self.listen(old);
+        if (moves || self.is_misplaced)
+            && let Err(failure) = self.move_addresses()
+        {
+            self.is_misplaced = true;
+            return self.not_started(failure.message);
         }
+        self.is_misplaced = false;
         if options || component || !self.why.is_empty() {
             self.failing_until = None;
             (self.failures, self.why) = (0, String::new());
-            if !self.servers.is_empty() {
+            if self.serving().is_some() {
                 self.granted = self.granted.clamp(app.workers.min.max(1), app.workers.max);
                 self.start_server(settings, is_limited, groups);
             }
@@ -314,28 +363,37 @@ impl Hosted {
     pub fn ended(&mut self, pid: Pid, status: WaitStatus, stopping: bool) -> bool {
         let Some(at) = self.servers.iter().position(|server| server.pid == pid) else { return false };
         self.servers[at].listen();
-        let server = self.servers.remove(at);
+        let mut server = self.servers.remove(at);
         self.past.add(&server.report.counters.clone().without_gauges());
         let name = &self.name;
         if matches!(status, WaitStatus::Exited(_, 0)) || server.is_ending() || stopping {
             tracing::debug!(event = "app-ended", app = name, pid = pid.as_raw(), "{name}: its server has ended");
             return true;
         }
-        let why = server.failure().map_or_else(|| format!("its server ended: {status:?}"), str::to_owned);
+        let why = server.failure().unwrap_or_else(|| format!("its server ended: {status:?}"));
         if server.started.elapsed() >= STABLE {
             self.failures = 0;
         }
-        if self.servers.is_empty() {
-            self.failed(why);
-        } else {
-            tracing::error!(
-                event = "app-failed",
-                app = name,
-                "{name}: the change is given up, it goes on as before: {why}"
-            );
-            self.why = why;
-        }
+        self.not_started(why);
         true
+    }
+
+    /// A server that was there before goes on, if there is one.
+    fn not_started(&mut self, why: String) {
+        if self.serving().is_none() {
+            return self.failed(why);
+        }
+        let name = &self.name;
+        tracing::error!(
+            event = "app-failed",
+            app = name,
+            "{name}: the change is given up, it goes on as before: {why}"
+        );
+        self.why = why;
+        // What it may have was told to the other one.
+        if self.is_limited {
+            self.grant(self.granted);
+        }
     }
 
     /// Until the pause is over its requests are answered with 503.
@@ -356,8 +414,8 @@ impl Hosted {
     }
 
     pub fn status(&self) -> crate::status::App {
-        let newest = self.servers.last();
-        let state = match newest {
+        let newest = self.serving().or(self.servers.last());
+        let state = match self.serving() {
             _ if self.removed => AppState::Leaving,
             Some(server) if server.is_ready() => AppState::Ready,
             _ if self.failing_until.is_some() => AppState::Failing,
@@ -368,7 +426,7 @@ impl Hosted {
             None => AppState::Idle,
         };
         let own = self.listening.as_ref().and_then(|listening| listening.own.as_ref());
-        let report = self.report();
+        let report = newest.map(|server| server.report.clone()).unwrap_or_default();
         let mut counters = self.past.clone();
         self.servers.iter().for_each(|server| counters.add(&server.report.counters));
         crate::status::App {

@@ -62,13 +62,13 @@ impl Notify {
         Self { manager, watchdog: watchdog(), alive: now, status, reported, allowed: usize::MAX }
     }
 
-    fn tell(&self, message: &str) {
-        // Nobody there is no error.
-        let _ = match &self.manager {
-            Some(Manager::Systemd(socket, address)) => socket.send_to_addr(message.as_bytes(), address),
-            Some(Manager::Host(socket)) => socket.send(message.as_bytes()),
-            None => return,
-        };
+    /// Whether it has gone out. Nobody there is no error.
+    fn tell(&self, message: &str) -> bool {
+        match &self.manager {
+            Some(Manager::Systemd(socket, address)) => socket.send_to_addr(message.as_bytes(), address).is_ok(),
+            Some(Manager::Host(socket)) => socket.send(message.as_bytes()).is_ok(),
+            None => false,
+        }
     }
 
     /// Also that this is the process to watch from now on, which an upgrade changes.
@@ -101,10 +101,10 @@ impl Notify {
         if report == *last || !is_due {
             return;
         }
-        if let Ok(text) = serde_json::to_string(&report) {
-            self.tell(&format!("{REPORT}{text}"));
+        let text = serde_json::to_string(&report);
+        if text.is_ok_and(|text| self.tell(&format!("{REPORT}{text}"))) {
+            self.reported = (report, Instant::now());
         }
-        self.reported = (report, Instant::now());
     }
 
     /// Workers that there may be, as the host has said last.
@@ -133,7 +133,7 @@ impl Notify {
 
     /// A line for `systemctl status`.
     pub fn status(&mut self, status: String) {
-        if status != self.status {
+        if status != self.status && !self.has_host() {
             self.tell(&format!("STATUS={status}"));
             self.status = status;
         }

@@ -12,6 +12,7 @@ use crate::exit::{Exit, Failure};
 use crate::message::{ToWorker, send_with};
 use crate::status::LastReload;
 use crate::sys;
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
@@ -219,8 +220,11 @@ impl Supervisor {
             return Ok(false);
         }
         let text = serde_json::to_vec(&new.relay_table()?).map_err(|error| Failure::internal(error.to_string()))?;
-        let mut file = File::from(memfd_create("relay", MFdFlags::MFD_CLOEXEC)?);
+        let mut file = File::from(memfd_create("relay", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?);
         file.write_all(&text)?;
+        // No gateway is to change what others read.
+        let seals = SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_SEAL;
+        fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
         let message = ToWorker::Relay { generation: target.number };
         for child in self.slots.iter_mut().flat_map(|slot| &mut slot.children) {
             // One that cannot be told is replaced.

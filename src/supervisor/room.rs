@@ -13,13 +13,11 @@ pub struct Place {
     pub workers: usize,
     /// Workers that are to end, and have not.
     pub leaving: usize,
-    /// All of it ends.
-    pub is_ending: bool,
     /// It has these whether or not there is something to do.
     pub least: usize,
     /// Without a request since then; none while it has some.
     pub idle_since: Option<Instant>,
-    pub started: Instant,
+    pub ready_since: Option<Instant>,
     pub memory: u64,
     /// What it asks for: a server, since when; or one more worker.
     pub asks_since: Option<Instant>,
@@ -45,8 +43,7 @@ pub enum Step {
 pub fn steps(most: Most, places: &[Place], now: Instant) -> Vec<Step> {
     let taken: usize = places.iter().map(|place| place.workers + place.leaving).sum();
     let mut free = most.workers.saturating_sub(taken);
-    let ending = |place: &Place| if place.is_ending { place.workers } else { place.leaving };
-    let coming: usize = places.iter().map(ending).sum();
+    let coming: usize = places.iter().map(|place| place.leaving).sum();
     let is_full = places.iter().fold(0u64, |sum, place| sum.saturating_add(place.memory)) >= most.memory;
     let mut steps = Vec::new();
     for at in waiting(places) {
@@ -73,7 +70,7 @@ fn waiting(places: &[Place]) -> Vec<usize> {
     let asks = |at: &usize| places[*at].asks_since.is_some() && places[*at].workers == 0;
     let mut starts: Vec<_> = (0..places.len()).filter(asks).collect();
     starts.sort_by_key(|at| places[*at].asks_since);
-    let more = |at: &usize| places[*at].wants_more && places[*at].workers > 0 && !places[*at].is_ending;
+    let more = |at: &usize| places[*at].wants_more && places[*at].workers > 0;
     let mut growing: Vec<_> = (0..places.len()).filter(more).collect();
     growing.sort_by_key(|at| places[*at].workers);
     starts.into_iter().chain(growing).collect()
@@ -84,14 +81,14 @@ fn room_for(at: usize, places: &[Place], now: Instant) -> Option<Step> {
     let is_start = places[at].workers == 0;
     let own = places[at].workers;
     let largest = (0..places.len())
-        .filter(|other| !places[*other].is_ending && places[*other].workers > places[*other].least.max(own + 1))
+        .filter(|other| places[*other].workers > places[*other].least.max(own + 1))
         .max_by_key(|other| places[*other].workers);
-    let turn_is_over =
-        |other: &usize| is_start && may_end(&places[*other]) && now.duration_since(places[*other].started) >= TURN;
-    idle(places)
-        .map(Step::End)
-        .or(largest.map(Step::Shrink))
-        .or_else(|| (0..places.len()).filter(turn_is_over).min_by_key(|other| places[*other].started).map(Step::End))
+    // One that starts has not had its turn yet.
+    let has_had_turn = |place: &Place| place.ready_since.is_some_and(|since| now.duration_since(since) >= TURN);
+    let turn_is_over = |other: &usize| is_start && may_end(&places[*other]) && has_had_turn(&places[*other]);
+    idle(places).map(Step::End).or(largest.map(Step::Shrink)).or_else(|| {
+        (0..places.len()).filter(turn_is_over).min_by_key(|other| places[*other].ready_since).map(Step::End)
+    })
 }
 
 /// Who has been idle the longest.
@@ -101,7 +98,7 @@ fn idle(places: &[Place]) -> Option<usize> {
 }
 
 fn may_end(place: &Place) -> bool {
-    place.workers > 0 && place.least == 0 && !place.is_ending && !place.is_kept
+    place.workers > 0 && place.least == 0 && !place.is_kept
 }
 
 #[cfg(test)]
@@ -119,10 +116,9 @@ mod tests {
         Place {
             workers,
             leaving: 0,
-            is_ending: false,
             least: 0,
             idle_since: None,
-            started: second(0),
+            ready_since: Some(second(0)),
             memory: 10,
             asks_since: None,
             wants_more: false,
@@ -162,7 +158,7 @@ mod tests {
         let mut places = vec![idle(5), idle(3), idle(4), busy(1), asking(6)];
         assert_eq!(steps(MOST, &places, second(7)), [Step::End(1)]);
         // It is asked for once.
-        places[1].is_ending = true;
+        places[1] = Place { leaving: 1, ..busy(0) };
         assert!(steps(MOST, &places, second(8)).is_empty());
     }
 
@@ -184,10 +180,12 @@ mod tests {
 
     #[test]
     fn busy_apps_take_turns() {
-        let late = Place { started: second(4), ..busy(1) };
+        let late = Place { ready_since: Some(second(4)), ..busy(1) };
         let places = [late.clone(), busy(1), late.clone(), late, asking(5)];
         assert_eq!(steps(MOST, &places, second(9)), []);
         assert_eq!(steps(MOST, &places, second(10)), [Step::End(1)]);
+        let starting = Place { ready_since: None, ..busy(1) };
+        assert_eq!(steps(Most { workers: 1, ..MOST }, &[starting, asking(0)], second(60)), []);
     }
 
     #[test]
@@ -216,7 +214,8 @@ mod tests {
                 for step in steps(most, &places, second(round)) {
                     match step {
                         Step::Start(at) => {
-                            places[at] = Place { started: second(round), wants_more: next(2) == 0, ..busy(1) };
+                            places[at] =
+                                Place { ready_since: Some(second(round)), wants_more: next(2) == 0, ..busy(1) };
                             served[at] = true;
                         }
                         Step::Grow(at) => places[at].workers += 1,

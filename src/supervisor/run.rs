@@ -145,7 +145,7 @@ impl Supervisor {
             self.advance_rollout();
             self.advance_upgrade();
             self.reap();
-            self.apps.advance(&self.settings, self.ending.is_none());
+            self.apps.advance(&self.settings);
             self.check_children();
             self.listen_to_control();
             if self.watch.as_mut().is_some_and(Watch::take) && self.is_serving() {

@@ -6,9 +6,8 @@ use super::keys::{self, Key, Scope};
 use super::mistakes::{Mistakes, Text};
 use super::routes::{Action, Match, Route};
 use super::table::{Entry, Table};
-use super::users::Users;
 use super::{App, Workers};
-use crate::config::{MAX_WORKERS, Settings, Source};
+use crate::config::{Bind, MAX_WORKERS, Settings, Source};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -139,6 +138,10 @@ impl Options {
     }
 }
 
+fn is_any_port(bind: &Bind) -> bool {
+    matches!(bind, Bind::Tcp(address) if address.port() == 0)
+}
+
 /// Where each listens is its own.
 fn is_address(option: &str) -> bool {
     matches!(option, "bind" | "uds-mode")
@@ -156,22 +159,22 @@ pub fn names(keys: &[Key], scope: Scope, table: &str) -> Vec<String> {
 pub struct Reader<'a> {
     keys: &'a [Key],
     server: &'a Options,
-    /// Whom apps run as that do not say so themselves.
-    users: Option<Users>,
     /// The apps that there were.
     pub old: Option<&'a BTreeMap<String, App>>,
     pub mistakes: &'a mut Mistakes,
     pub apps: BTreeMap<String, App>,
     /// With their places.
     pub routes: Vec<(Route, String)>,
+    /// Addresses of the apps' own, and whose they are.
+    binds: Vec<(Bind, String)>,
     /// Where each name was first seen.
     places: BTreeMap<String, String>,
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(keys: &'a [Key], server: &'a Options, users: Option<Users>, mistakes: &'a mut Mistakes) -> Self {
+    pub fn new(keys: &'a [Key], server: &'a Options, mistakes: &'a mut Mistakes) -> Self {
         let (apps, routes, places) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
-        Self { keys, server, users, old: None, mistakes, apps, routes, places }
+        Self { keys, server, old: None, mistakes, apps, routes, places, binds: Vec::new() }
     }
 
     /// One file. Only the first may have more than apps and routes.
@@ -247,12 +250,6 @@ impl<'a> Reader<'a> {
         let cgroup = Limits::take(&mut table, self.mistakes);
         let known = names(self.keys, Scope::App, "").into_iter().chain(APP_KEYS.map(str::to_owned));
         table.finish(&known.collect::<Vec<_>>(), self.mistakes);
-        if let Some(users) = self.users.as_mut().filter(|_| !options.has("user")) {
-            match users.take(name) {
-                Some(user) => options.arguments.extend([format!("--user={user}"), format!("--group={user}")]),
-                None => self.mistakes.at(text, &place.1, format!("app.{name}: server.users has no user left for it")),
-            }
-        }
         options.finish(name, workers);
         let component = component?;
         let old = self.old.and_then(|old| old.get(name));
@@ -261,7 +258,16 @@ impl<'a> Reader<'a> {
             Some(old) => old.settings.clone(),
             None => options.check(Source::File(component), &place, self.mistakes)?,
         };
-        Some(App { settings, workers, cgroup, arguments: options.arguments, has_own_addresses })
+        let app = App { settings, workers, cgroup, arguments: options.arguments, has_own_addresses, user: None };
+        for bind in app.own_addresses().iter().filter(|bind| !is_any_port(bind)) {
+            match self.binds.iter().find(|(other, _)| other == bind) {
+                Some((_, other)) => {
+                    self.mistakes.at(text, &place.1, format!("app.{name}.bind: app {other} has the same address"))
+                }
+                None => self.binds.push((bind.clone(), name.to_owned())),
+            }
+        }
+        Some(app)
     }
 
     fn component(&mut self, table: &mut Table) -> Option<PathBuf> {

@@ -25,6 +25,7 @@ use self::table::{Entry, Table};
 use self::users::Users;
 use super::{Bind, Settings, Source, parse as values};
 use crate::exit::Failure;
+use nix::unistd::geteuid;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -64,6 +65,8 @@ pub struct App {
     pub arguments: Vec<String>,
     /// Whether it listens where the settings say, besides being reached through the gateways.
     pub has_own_addresses: bool,
+    /// Whom its workers run as (`server.users`), where it does not say so itself.
+    pub user: Option<u32>,
 }
 
 impl App {
@@ -120,14 +123,22 @@ fn check(
         server = Server::read(table, &keys, &mut mistakes);
     }
     let included = include(&main, &server.include, &mut mistakes);
-    let mut reader = Reader::new(&keys, &server.options, server.users.take(), &mut mistakes);
+    let mut reader = Reader::new(&keys, &server.options, &mut mistakes);
     reader.old = old.map(|old| &old.apps);
     reader.file(top, true);
     for text in &included {
         let top = parse(text, reader.mistakes);
         reader.file(top, false);
     }
-    let Reader { apps, routes, .. } = reader;
+    let Reader { mut apps, routes, .. } = reader;
+    if let Some(users) = &server.users {
+        if !geteuid().is_root() {
+            mistakes.at(&main, &span, "server.users: only root may run workers as somebody else");
+        }
+        for name in users.assign(&mut apps, old.map(|old| &old.apps)) {
+            mistakes.at(&main, &span, format!("server.users: there is no user left for app.{name}"));
+        }
+    }
     let routes = apps::check_routes(routes, &mut mistakes);
     let least: usize = apps.values().map(|app| app.workers.min).sum();
     if least > server.most.workers {

@@ -8,7 +8,7 @@ use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read, Write, pipe};
+use std::io::{self, PipeReader, Write, pipe};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -178,10 +178,11 @@ fn remove(folder: &Path) {
     let _ = fs::remove_dir(folder);
 }
 
-/// Starts a command in a group.
-pub fn spawn(command: &mut Command, group: &Path) -> io::Result<Pid> {
+/// Starts a command in a group. If it is not executed after all the pipe says why (errno), once the process has ended: that
+/// is not waited for, as the group may have no processor time left.
+pub fn spawn(command: &mut Command, group: &Path) -> io::Result<(Pid, PipeReader)> {
     let folder = File::open(group)?;
-    let (mut told, tell) = pipe()?;
+    let (told, tell) = pipe()?;
     let mut run = |moved: io::Result<()>| {
         let error = moved.err().unwrap_or_else(|| command.exec());
         let _ = (&tell).write_all(&error.raw_os_error().unwrap_or(0).to_ne_bytes());
@@ -191,12 +192,7 @@ pub fn spawn(command: &mut Command, group: &Path) -> io::Result<Pid> {
     // and containers forbid clone3) it moves by itself.
     let born = sys::fork_into(folder.as_fd(), || run(Ok(())));
     let pid = born.or_else(|_| sys::fork(|| run(write(group, "cgroup.procs", "0"))))?;
-    drop(tell);
-    let mut error = [0; 4];
-    match told.read(&mut error)? {
-        0 => Ok(pid),
-        _ => Err(io::Error::from_raw_os_error(i32::from_ne_bytes(error))),
-    }
+    Ok((pid, told))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ mod inherited;
 mod tcp;
 mod unix;
 
-use super::upgrade::is_upgrade;
+use super::upgrade::predecessor;
 use crate::config::{Bind, Settings};
 use crate::exit::Failure;
 use serde::{Deserialize, Serialize};
@@ -59,18 +59,19 @@ pub fn bind(settings: &Settings) -> Result<Sockets, Failure> {
     Ok(sockets)
 }
 
-/// The same in place of others: what is in both goes on, so that nobody who waits there is lost.
-pub fn rebind(mut old: Sockets, settings: &Settings) -> Result<Sockets, Failure> {
-    let mut sockets = Sockets::new(Vec::new(), settings.backlog);
+/// The same in place of others: what is in both goes on, so that nobody who waits there is lost. If it fails they stay.
+pub fn rebind(old: &mut Option<Sockets>, settings: &Settings) -> Result<Sockets, Failure> {
+    let mut kept = old.as_mut().map(|old| &mut old.listeners);
+    let mut listeners = Vec::new();
     for bind in &settings.binds {
-        let kept = old.listeners.iter().position(|listener| listener.is_at(bind));
-        let listener = match kept {
-            Some(at) => old.listeners.swap_remove(at),
-            None => Listener::bind(bind, settings)?,
-        };
-        sockets.listeners.push(listener);
+        let is_kept = kept.as_ref().is_some_and(|kept| kept.iter().any(|listener| listener.is_at(bind)));
+        listeners.push(if is_kept { None } else { Some(Listener::bind(bind, settings)?) });
     }
-    Ok(sockets)
+    let listeners = listeners.into_iter().zip(&settings.binds).filter_map(|(listener, bind)| {
+        let at = |kept: &Vec<Listener>| kept.iter().position(|listener| listener.is_at(bind));
+        listener.or_else(|| kept.as_mut().and_then(|kept| at(kept).map(|at| kept.swap_remove(at))))
+    });
+    Ok(Sockets::new(listeners.collect(), settings.backlog))
 }
 
 impl Sockets {
@@ -153,7 +154,7 @@ impl Listener {
                 let listened = tcp::listen(*address, settings.backlog);
                 // An app's own address, at which its server before the upgrade still listens.
                 let (address, socket) = match listened {
-                    Err(_) if is_upgrade() => (*address, tcp::join(*address, settings.backlog)?),
+                    Err(_) if predecessor().is_some() => (*address, tcp::join(*address, settings.backlog)?),
                     listened => listened?,
                 };
                 Ok(Self::Tcp { address, slots: vec![socket] })

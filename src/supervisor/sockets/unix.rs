@@ -2,7 +2,7 @@
 
 use super::holder;
 use crate::exit::Failure;
-use crate::supervisor::upgrade::is_upgrade;
+use crate::supervisor::upgrade::predecessor;
 use nix::errno::Errno;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use serde::{Deserialize, Serialize};
@@ -73,7 +73,7 @@ fn clear(path: &Path) -> Result<(), Failure> {
             fs::remove_file(path).map_err(|error| refused(path, &format!("the old socket cannot be removed: {error}")))
         }
         // An app's own, which its server before the upgrade has until it ends.
-        Ok(_) if is_upgrade() => Ok(fs::remove_file(path)?),
+        Ok(_) if predecessor().is_some() => Ok(fs::remove_file(path)?),
         Ok(holder) => {
             let holder = holder.unwrap_or_else(|| "another process".to_owned());
             Err(refused(path, &format!("{holder} listens there: stop it, or choose another path")))

@@ -91,13 +91,54 @@ fn an_upgrade_takes_the_apps_and_their_addresses_along() {
     host.wait_from(mark, "it serves", |r| r.is_event("upgrade-ready"));
     load.wait_for_more(10);
     host.supervisor().signal(SIGTERM);
-    host.wait_from(mark, "the old one has ended", |r| r.is_event("stopped"));
+    host.wait_from(mark, "the old one has ended", |r| r.is_event("stopped") && r.field("app").is_null());
     load.wait_for_more(10);
     assert_eq!(Connection::open(tcp).get("/").text(), "Hello, world!");
     assert_eq!(get_over_unix(&path, "/").unwrap(), (200, "Hello, world!".to_owned()));
     load.end().assert_none_lost();
     successor.signal(SIGTERM);
     eventually("its end", || (!successor.runs()).then_some(()));
+}
+
+#[test]
+fn two_apps_cannot_have_the_same_address() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("wasmserve.toml");
+    let apps = ["one", "two"].map(|name| app(name, "hello-sync", "bind = [\"127.0.0.1:9000\", \"127.0.0.1:0\"]"));
+    fs::write(&path, server_table("") + &apps.concat()).unwrap();
+    let refused = Wasmserve::new(&["check", "--config", path.to_str().unwrap()]).run();
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains("app.two.bind: app one has the same address"), "{}", refused.stderr);
+}
+
+#[test]
+fn clients_of_an_apps_own_address_cannot_pretend_either() {
+    let host = Host::start(&app("own", "testbed-sync", "bind = [\"127.0.0.1:0\"]"));
+    let mut connection = Connection::open(address(&host, "own"));
+    connection.write(b"GET /request HTTP/1.1\r\nHost: own.test\r\nX-Forwarded-For: 8.8.8.8\r\nX-Other: kept\r\n\r\n");
+    let seen = connection.receive().text().to_lowercase();
+    assert!(seen.contains("x-other") && !seen.contains("8.8.8.8"), "{seen}");
+}
+
+#[test]
+fn a_change_of_addresses_that_fails_leaves_what_serves() {
+    let folder = TempDir::new().unwrap();
+    let taken = folder.path().join("taken.sock");
+    let holder = UnixListener::bind(&taken).unwrap();
+    let hello = |more: &str| app("hello", "hello-sync", &format!("workers = 1\n{more}"));
+    let host = Host::start(&hello("bind = [\"127.0.0.1:0\"]"));
+    host.until("hello", "ready");
+    let (server, own) = (host.process("hello"), address(&host, "hello"));
+    host.write(&hello(&format!("bind = [\"unix:{}\"]", taken.display())));
+    host.reload();
+    host.wait_for("it is told", |r| r.is_event("app-failed") && r.message().contains("taken.sock"));
+    assert_eq!(host.process("hello"), server);
+    assert_eq!(host.ask("hello.test", "/").text(), "Hello, world!");
+    assert_eq!(Connection::open(own).get("/").text(), "Hello, world!");
+    drop(holder);
+    host.reload();
+    eventually("it moves", || get_over_unix(&taken, "/").ok().filter(|answer| answer.0 == 200));
+    assert_eq!(host.ask("hello.test", "/").text(), "Hello, world!");
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn an_app_goes_back_to_its_generation_before_and_keeps_it() {
     let folder = TempDir::new().unwrap();
     let component = folder.path().join("app.wasm");
     fs::copy(guest("hello-sync"), &component).unwrap();
-    let one = format!("[app.one]\ncomponent = \"{}\"\nroute = \"one.test\"\nidle-timeout = 1\n", component.display());
+    let one = format!("[app.one]\ncomponent = \"{}\"\nroute = \"one.test\"\nidle-timeout = 3\n", component.display());
     let host = Host::with("log-level = \"debug\"", &one);
     assert_eq!(host.ask("one.test", "/count").text(), "Hello, world!");
     fs::copy(guest("testbed-sync"), &component).unwrap();

@@ -47,8 +47,7 @@ fn requests_wait_for_room_and_do_not_fail() {
     eventually("it is busy", || (host.app("one")["counters"]["in_flight"] == 1).then_some(()));
     let mut waiting = host.connect();
     waiting.write(b"GET /hello HTTP/1.1\r\nHost: two.test\r\n\r\n");
-    host.until("two", "waiting");
-    host.wait_for("the record", |r| r.is_event("app-waits") && r.text("app") == "two");
+    host.wait_for("it waits", |r| r.is_event("app-waits") && r.text("app") == "two");
     assert_eq!(held.receive().text(), "slept");
     assert_eq!(waiting.receive().text(), "Hello, world!");
 }
@@ -82,7 +81,7 @@ fn more_workers_come_only_while_there_is_room() {
     // It gives one of them up for an app that has none, as soon as that is free.
     let mut waiting = host.connect();
     waiting.write(request("GET", "/", &[("Host", "other.test")], b""));
-    host.until("other", "waiting");
+    host.wait_for("it waits", |r| r.is_event("app-waits") && r.text("app") == "other");
     let server = host.process("many").unwrap();
     assert!(server.children().len() <= 2, "{server:?}");
     drop(held);
