@@ -41,12 +41,6 @@ fn group_of(process: Process) -> String {
     groups.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or_default().to_owned()
 }
 
-fn reload(host: &Host) {
-    let mark = host.len();
-    host.signal(SIGHUP);
-    host.wait_from(mark, "the end of the reload", |r| r.is_event("reload-finished"));
-}
-
 /// Its group, as the status says.
 fn group(host: &Host, name: &str) -> Option<PathBuf> {
     host.app(name)["cgroup"].as_str().map(PathBuf::from)
@@ -97,7 +91,7 @@ fn a_group_is_there_as_long_as_its_app_has_processes() {
     eventually("its group is gone", || group(&host, "hello").is_none().then_some(()));
     assert!(folder.is_none_or(|folder| !folder.join("app-hello").exists()));
     host.write(&hello);
-    reload(&host);
+    host.reload();
     host.until("other", "gone");
     assert!(other.is_none_or(|other| !other.exists()));
     assert_eq!(host.ask("hello.test", "/").text(), "Hello, world!");
@@ -131,7 +125,7 @@ fn limits_are_set_or_it_is_told_once_that_they_are_not() {
     }
     let server = host.process("limited");
     host.write(&apps.replace("500", "600"));
-    reload(&host);
+    host.reload();
     assert_eq!(host.process("limited"), server, "other limits need no other process");
     let told = host.all(|r| r.is_event("cgroup-missing"));
     if !has_limits() {

@@ -42,7 +42,7 @@ fn the_app_that_was_idle_longest_makes_way() {
 #[test]
 fn requests_wait_for_room_and_do_not_fail() {
     let host = Host::with("max-workers = 1", &on_demand(&["one", "two"]));
-    let mut held = occupy(&host, "one", 3000);
+    let mut held = occupy(&host, "one", 6000);
     host.until("one", "ready");
     eventually("it is busy", || (host.app("one")["counters"]["in_flight"] == 1).then_some(()));
     let mut waiting = host.connect();
