@@ -40,10 +40,10 @@ pub enum End {
 /// Looks after one actor, on the loop, from its start to the end of its instance.
 pub async fn live(lane: Lane, instance: u64, told: Option<oneshot::Sender<Result<(), StartError>>>) {
     let shop = lane.shop().clone();
-    let slice = Arc::new(Slice::new(shop.ticker.clone(), &shop.plan, &shop.settings.guest));
+    let slice = Arc::new(Slice::new(shop.ticker, &shop.plan, &shop.settings.guest));
     let handle = Arc::new(Handle::new(&shop, instance, slice.clone()));
     let work = Box::pin(run(lane.clone(), handle.clone()));
-    let mut offloaded = pin!(Offloaded::new(work, slice, shop.ticker.clone(), shop.pool.clone()));
+    let mut offloaded = pin!(Offloaded::new(work, slice, shop.ticker, shop.pool.clone()));
     let mut limits = Limits::new(&shop);
     let mut told = told;
     let turn = Arc::new(Turn::default());

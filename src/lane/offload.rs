@@ -6,7 +6,8 @@
 //! fibers, which any thread may resume.
 
 use super::pool::Pool;
-use super::slice::{Slice, Ticker};
+use super::slice::Slice;
+use crate::sys::Ticker;
 use futures::channel::oneshot;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -36,7 +37,7 @@ type Polled<T> = Result<Poll<T>, Ended>;
 pub struct Offloaded<T> {
     work: Whereabouts<T>,
     slice: Arc<Slice>,
-    ticker: Arc<Ticker>,
+    ticker: &'static Ticker,
     pool: Pool,
     /// How often it has gone to the pool.
     stints: u64,
@@ -45,7 +46,7 @@ pub struct Offloaded<T> {
 }
 
 impl<T: Send + 'static> Offloaded<T> {
-    pub fn new(work: Work<T>, slice: Arc<Slice>, ticker: Arc<Ticker>, pool: Pool) -> Self {
+    pub fn new(work: Work<T>, slice: Arc<Slice>, ticker: &'static Ticker, pool: Pool) -> Self {
         Self { work: Whereabouts::Here(work), slice, ticker, pool, stints: 0, pause: None }
     }
 
@@ -68,7 +69,7 @@ impl<T: Send + 'static> Offloaded<T> {
             return Poll::Pending;
         }
         self.slice.begin();
-        let polled = guarded(&self.ticker, &self.slice, &mut work, cx);
+        let polled = guarded(self.ticker, &self.slice, &mut work, cx);
         self.slice.end();
         match polled {
             Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),
@@ -96,10 +97,10 @@ impl<T: Send + 'static> Offloaded<T> {
 
     fn send_away(&mut self, cx: &mut Context<'_>, mut work: Work<T>) {
         let (back, receiver) = oneshot::channel();
-        let (ticker, slice, waker) = (self.ticker.clone(), self.slice.clone(), cx.waker().clone());
+        let (ticker, slice, waker) = (self.ticker, self.slice.clone(), cx.waker().clone());
         self.stints += 1;
         self.pool.run(move || {
-            let polled = guarded(&ticker, &slice, &mut work, &mut Context::from_waker(&waker));
+            let polled = guarded(ticker, &slice, &mut work, &mut Context::from_waker(&waker));
             // Nobody waits for it at the worker's end only.
             let _ = back.send((work, polled));
             waker.wake();

@@ -9,10 +9,10 @@ use super::exchange::{Exchange, Refusal, Reply};
 use super::handle::{Handle, Reason};
 use super::pool::Pool;
 use super::report;
-use super::slice::Ticker;
 use crate::config::{Plan, Settings};
 use crate::guest::template::Template;
 use crate::scoreboard::Row;
+use crate::sys::Ticker;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,7 +34,7 @@ pub struct Shop {
     pub app: Arc<str>,
     pub worker: usize,
     pub generation: u64,
-    pub ticker: Arc<Ticker>,
+    pub ticker: &'static Ticker,
     pub pool: Pool,
     /// The longest that an actor held the loop in one go, in nanoseconds of processor time; measured only where debug
     /// records are wanted, as asking for it costs system calls.

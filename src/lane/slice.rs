@@ -1,28 +1,23 @@
 //! Time slices: how long a guest may compute on the loop before its actor moves to the pool, and the way to
 //! end one that never yields.
 //!
-//! wasmtime's epochs are wall clock and belong to the engine, so a thread of its own advances the epoch every
-//! `TICK`, but only while some guest runs; the store's callback then asks its actor's slice what to do.
+//! wasmtime's epochs are wall clock and belong to the engine; the ticker advances them while some guest runs, and the
+//! store's callback then asks its actor's slice what to do.
 
 use super::cpu::Cpu;
 use crate::config::{GuestLimits, Plan};
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
-use std::sync::{Arc, OnceLock};
-use std::thread::Thread;
+use crate::sys::Ticker;
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
-use wasmtime::Engine;
 
 /// How long a guest may compute on the loop in one go.
 pub const SLICE: Duration = Duration::from_millis(1);
-/// How often the epoch advances while guests run: by so much a guest may overdraw its slice.
-const TICK: Duration = Duration::from_micros(500);
-/// After this many ticks without a running guest the ticking stops: starting it again costs a system call.
-const LINGER: u32 = 100;
 
 /// One actor's slice, shared by its guest's epoch callback, by whoever polls the actor and by whoever ends it.
 pub struct Slice {
-    ticker: Arc<Ticker>,
+    ticker: &'static Ticker,
     /// When the present piece of work on the loop began, in microseconds of the ticker's clock; 0: not on the loop.
     began: AtomicU64,
     /// When the present poll on the loop began.
@@ -42,7 +37,7 @@ pub enum Why {
 }
 
 impl Slice {
-    pub fn new(ticker: Arc<Ticker>, plan: &Plan, limits: &GuestLimits) -> Self {
+    pub fn new(ticker: &'static Ticker, plan: &Plan, limits: &GuestLimits) -> Self {
         Self {
             ticker,
             cpu: Cpu::new(plan, limits),
@@ -151,78 +146,5 @@ impl std::fmt::Display for Why {
             Why::Limit { text, .. } => f.write_str(text),
             Why::Abandoned => f.write_str("its client has left"),
         }
-    }
-}
-
-/// Advances the epoch while guests run.
-pub struct Ticker {
-    epoch: Instant,
-    running: AtomicUsize,
-    asleep: AtomicBool,
-    thread: OnceLock<Thread>,
-}
-
-impl Ticker {
-    pub fn start(engine: &Engine) -> std::io::Result<Arc<Self>> {
-        let ticker = Arc::new(Self {
-            epoch: Instant::now(),
-            running: AtomicUsize::new(0),
-            asleep: AtomicBool::new(false),
-            thread: OnceLock::new(),
-        });
-        let (this, engine) = (ticker.clone(), engine.clone());
-        let handle = std::thread::Builder::new()
-            .name("ticker".into())
-            .stack_size(64 * 1024)
-            .spawn(move || this.tick(&engine))?;
-        let _ = ticker.thread.set(handle.thread().clone());
-        Ok(ticker)
-    }
-
-    /// Microseconds, never 0.
-    fn now(&self) -> u64 {
-        self.epoch.elapsed().as_micros() as u64 + 1
-    }
-
-    fn tick(&self, engine: &Engine) {
-        let mut idle = 0;
-        loop {
-            std::thread::sleep(TICK);
-            if self.running.load(Acquire) > 0 {
-                engine.increment_epoch();
-                idle = 0;
-                continue;
-            }
-            idle += 1;
-            if idle > LINGER {
-                self.asleep.store(true, SeqCst);
-                // Whoever starts running from here on sees `asleep` and wakes us.
-                while self.running.load(SeqCst) == 0 && self.asleep.load(SeqCst) {
-                    std::thread::park();
-                }
-                self.asleep.store(false, SeqCst);
-                idle = 0;
-            }
-        }
-    }
-
-    /// A guest runs until the guard is dropped.
-    pub fn run(&self) -> Running<'_> {
-        self.running.fetch_add(1, SeqCst);
-        if self.asleep.load(SeqCst)
-            && self.asleep.swap(false, SeqCst)
-            && let Some(thread) = self.thread.get()
-        {
-            thread.unpark();
-        }
-        Running(self)
-    }
-}
-
-pub struct Running<'a>(&'a Ticker);
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Release);
     }
 }

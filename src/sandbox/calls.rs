@@ -13,7 +13,8 @@ use nix::libc::{
     SYS_pwritev, SYS_pwritev2, SYS_read, SYS_readlinkat, SYS_readv, SYS_recvfrom, SYS_recvmmsg, SYS_recvmsg,
     SYS_renameat2, SYS_restart_syscall, SYS_rseq, SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn,
     SYS_sched_getaffinity, SYS_sched_yield, SYS_sendmmsg, SYS_sendmsg, SYS_sendto, SYS_set_robust_list, SYS_shutdown,
-    SYS_sigaltstack, SYS_statx, SYS_symlinkat, SYS_unlinkat, SYS_utimensat, SYS_write, SYS_writev,
+    SYS_sigaltstack, SYS_statx, SYS_symlinkat, SYS_timer_create, SYS_timer_settime, SYS_unlinkat, SYS_utimensat,
+    SYS_write, SYS_writev,
 };
 #[cfg(target_arch = "x86_64")]
 use nix::libc::{SYS_access, SYS_epoll_wait, SYS_open, SYS_poll, SYS_readlink, SYS_stat};
@@ -89,8 +90,9 @@ pub const LOOP: &[i64] = &[
     SYS_epoll_wait,
 ];
 
-/// Memory files, from which instances get their first contents.
-pub const INSTANCES: &[i64] = &[SYS_ftruncate, SYS_getpriority, SYS_memfd_create, SYS_pread64, SYS_pwrite64];
+/// Memory files, from which instances get their first contents, and the timer that interrupts them.
+pub const INSTANCES: &[i64] =
+    &[SYS_ftruncate, SYS_getpriority, SYS_memfd_create, SYS_pread64, SYS_pwrite64, SYS_timer_create, SYS_timer_settime];
 
 /// Files in folders. Which folders those are is Landlock's affair.
 pub const FILES: &[i64] = &[

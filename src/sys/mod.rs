@@ -7,6 +7,7 @@ mod descriptor;
 mod memory;
 mod process;
 mod sandbox;
+mod ticker;
 
 pub use component::{load_component, map_component};
 pub use descriptor::redirect;
@@ -15,3 +16,4 @@ pub use process::{Share, close_all_except, fork, fork_into, inherited, share_pro
 pub use sandbox::can_filter_system_calls;
 #[cfg(test)]
 pub use sandbox::try_call;
+pub use ticker::Ticker;
