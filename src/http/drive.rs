@@ -25,6 +25,8 @@ const FIRST_REQUEST: Duration = Duration::from_millis(500);
 /// How long a refused client may go on sending: a socket closed with bytes unread is reset, and the answer may be
 /// lost with it.
 const LINGER: Duration = Duration::from_secs(1);
+/// How long a connection that floods is kept unread before it ends: whoever comes again at once would flood on.
+const FLOOD_PAUSE: Duration = Duration::from_secs(1);
 /// Requests of a connection that its client may give up, besides half of all.
 const MAX_CANCELLED: u64 = 100;
 
@@ -122,8 +124,12 @@ where
         since: Instant::now(),
         cutoff: None,
     };
-    let connection = front.http2.serve_connection(TokioIo::new(stream), service_fn(service));
-    drive(front, pin!(connection), &activity, watch).await
+    let mut connection = pin!(front.http2.serve_connection(TokioIo::new(stream), service_fn(service)));
+    let end = drive(front, connection.as_mut(), &activity, watch).await;
+    if activity.is_flood() {
+        let _ = timeout(FLOOD_PAUSE, closed(front.closing())).await;
+    }
+    end
 }
 
 /// Gives up a socket with what is still to be sent, which the kernel would keep for minutes otherwise.
