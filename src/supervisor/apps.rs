@@ -70,6 +70,7 @@ impl Apps {
     pub fn prepare(&mut self, work: &Work) -> Result<(), Failure> {
         let Work::Gateway(config) = work else { return Ok(()) };
         self.groups.check(&config.apps)?;
+        let is_limited = self.is_limited();
         for (name, app) in &config.apps {
             if let Some(hosted) = self.hosted.get_mut(name) {
                 if hosted.removed {
@@ -78,7 +79,7 @@ impl Apps {
             } else {
                 self.numbers += 1;
                 let path = self.folder().join(format!("{name}.sock"));
-                let mut hosted = Hosted::new(name, self.numbers, path, app.clone());
+                let mut hosted = Hosted::new(name, self.numbers, path, app.clone(), is_limited);
                 self.awaited.iter().for_each(|awaited| hosted.watch(awaited));
                 self.hosted.insert(name.clone(), hosted);
             }
@@ -98,7 +99,7 @@ impl Apps {
         }
         for (name, hosted) in &mut self.hosted {
             match config.apps.get(name) {
-                Some(app) => hosted.update(app, &config.server, is_limited, &self.groups),
+                Some(app) => hosted.update(app, &config.server, &self.groups),
                 None => hosted.remove(),
             }
         }
@@ -145,7 +146,7 @@ impl Apps {
         let places: Vec<Place> = hosted.iter().map(|hosted| hosted.place()).collect();
         for step in room::steps(self.most, &places, Instant::now()) {
             match step {
-                Step::Start(at) => hosted[at].start(settings, is_limited, &self.groups),
+                Step::Start(at) => hosted[at].start(settings, &self.groups),
                 Step::Grow(at) => hosted[at].grant(places[at].workers + 1),
                 Step::Shrink(at) => hosted[at].grant(places[at].workers - 1),
                 Step::End(at) => {

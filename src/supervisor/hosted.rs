@@ -17,6 +17,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const BACKOFF_FIRST: Duration = Duration::from_secs(1);
@@ -28,7 +29,7 @@ pub struct Hosted {
     pub name: String,
     /// No other app has had it.
     pub number: u64,
-    app: App,
+    app: Arc<App>,
     /// None while the app fails: who connects is told at once.
     listening: Option<Listening>,
     path: PathBuf,
@@ -76,7 +77,7 @@ impl Listening {
 }
 
 impl Hosted {
-    pub fn new(name: &str, number: u64, path: PathBuf, app: App) -> Self {
+    pub fn new(name: &str, number: u64, path: PathBuf, app: Arc<App>, is_limited: bool) -> Self {
         let mut hosted = Self {
             name: name.to_owned(),
             number,
@@ -95,7 +96,7 @@ impl Hosted {
             asks_since: None,
             waits: false,
             granted: 0,
-            is_limited: false,
+            is_limited,
             active: Instant::now(),
             past: Counters::default(),
         };
@@ -104,7 +105,7 @@ impl Hosted {
     }
 
     /// It is hosted again while servers of its former life finish what they have.
-    pub fn revive(&mut self, app: App) {
+    pub fn revive(&mut self, app: Arc<App>) {
         (self.app, self.removed, self.failing_until) = (app, false, None);
         (self.failures, self.why) = (0, String::new());
         self.listen();
@@ -238,14 +239,13 @@ impl Hosted {
     }
 
     /// Starts a server; there is room for its least number of workers.
-    pub fn start(&mut self, settings: &Settings, is_limited: bool, groups: &Groups) {
+    pub fn start(&mut self, settings: &Settings, groups: &Groups) {
         (self.asks_since, self.waits) = (None, false);
         self.granted = self.app.workers.min.max(1);
-        self.start_server(settings, is_limited, groups);
+        self.start_server(settings, groups);
     }
 
-    fn start_server(&mut self, settings: &Settings, is_limited: bool, groups: &Groups) {
-        self.is_limited = is_limited;
+    fn start_server(&mut self, settings: &Settings, groups: &Groups) {
         let started = self.try_start(settings, groups);
         match started {
             Ok(server) => {
@@ -308,7 +308,7 @@ impl Hosted {
     }
 
     /// Takes over new settings, or a new component.
-    pub fn update(&mut self, app: &App, settings: &Settings, is_limited: bool, groups: &Groups) {
+    pub fn update(&mut self, app: &Arc<App>, settings: &Settings, groups: &Groups) {
         let options = (&self.app.arguments, self.app.user) != (&app.arguments, app.user);
         let component = self.app.component() != app.component();
         let has_new_file = self.serving().is_some_and(|server| server.is_outdated(app.component()));
@@ -332,7 +332,7 @@ impl Hosted {
             (self.failures, self.why) = (0, String::new());
             if self.serving().is_some() {
                 self.granted = self.granted.clamp(app.workers.min.max(1), app.workers.max);
-                self.start_server(settings, is_limited, groups);
+                self.start_server(settings, groups);
             }
         } else if has_new_file && let Some(server) = self.servers.last_mut() {
             server.reload(app.component());

@@ -7,7 +7,7 @@ use super::signals::{Signals, unblock_in_child};
 use crate::config::{CompileLimits, Settings, Source, Work, file};
 use crate::exit::{Exit, Failure};
 use crate::sandbox::{self, Role};
-use crate::sys;
+use crate::sys::{self, Share};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -131,11 +131,15 @@ pub struct Compiling {
 /// A compiler process may wait for the processor, but not for ever: so many times as long as it may use it.
 const PATIENCE: u32 = 4;
 
+/// A compile takes seconds at times, which whoever is served is not to notice.
+const SHARE: Share = Share { nice: 10, slice: Duration::ZERO };
+
 /// What a compiler process may do, from before it looks at the component.
 fn confine(settings: &Settings, supervisor: Pid, say: &File) -> Result<(), Failure> {
     // What the runtime says when it runs out of memory is an answer too.
     sys::redirect(io::stderr().as_fd(), say.as_fd())?;
     sandbox::die_with(supervisor)?;
+    sys::share_processor(&SHARE);
     sandbox::give_up_rights(settings.sandbox, settings.identity, supervisor)?;
     sandbox::close_files(settings.sandbox, &Role::Compiler)?;
     sandbox::set_for_compiler(&settings.compile)?;

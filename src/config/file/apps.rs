@@ -6,11 +6,12 @@ use super::keys::{self, Key, Scope};
 use super::mistakes::{Mistakes, Text};
 use super::routes::{Action, Match, Route};
 use super::table::{Entry, Table};
-use super::{App, Workers};
+use super::{App, Apps, Workers};
 use crate::config::{Bind, MAX_WORKERS, Settings, Source};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Keys of an app that are no options of the command line.
 pub const APP_KEYS: [&str; 8] = ["component", "route", "workers", "env", "dirs", "limits", "allow", "cgroup"];
@@ -27,13 +28,13 @@ pub struct Options {
 
 impl Options {
     /// The server's options, as they are for each of its apps unless that has its own.
-    fn inherited(keys: &[Key], server: &Options) -> Self {
+    pub fn inherited(&self, keys: &[Key]) -> Vec<String> {
         let is_common = |argument: &&String| {
             let option = argument.trim_start_matches("--").split('=').next().unwrap_or_default();
             let key = keys.iter().find(|key| key.option == option);
             key.is_some_and(|key| key.scope == Scope::Both && !is_address(&key.option))
         };
-        Self { arguments: server.arguments.iter().filter(is_common).cloned().collect(), places: Vec::new() }
+        self.arguments.iter().filter(is_common).cloned().collect()
     }
 
     fn has(&self, option: &str) -> bool {
@@ -158,23 +159,52 @@ pub fn names(keys: &[Key], scope: Scope, table: &str) -> Vec<String> {
 /// Reads the files' apps and routes.
 pub struct Reader<'a> {
     keys: &'a [Key],
-    server: &'a Options,
+    /// The server's options that apps have too.
+    inherited: &'a [String],
     /// The apps that there were.
-    pub old: Option<&'a BTreeMap<String, App>>,
+    old: Option<&'a Apps>,
     pub mistakes: &'a mut Mistakes,
-    pub apps: BTreeMap<String, App>,
+    pub apps: Apps,
     /// With their places.
     pub routes: Vec<(Route, String)>,
     /// Addresses of the apps' own, and whose they are.
     binds: Vec<(Bind, String)>,
-    /// Where each name was first seen.
-    places: BTreeMap<String, String>,
+    /// Names in the order of the files, and where each was first seen.
+    pub names: Vec<String>,
+    pub places: BTreeMap<String, String>,
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(keys: &'a [Key], server: &'a Options, mistakes: &'a mut Mistakes) -> Self {
-        let (apps, routes, places) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
-        Self { keys, server, old: None, mistakes, apps, routes, places, binds: Vec::new() }
+    pub fn new(keys: &'a [Key], inherited: &'a [String], old: Option<&'a Apps>, mistakes: &'a mut Mistakes) -> Self {
+        let (apps, routes, binds, names) = (Apps::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { keys, inherited, old, mistakes, apps, routes, binds, names, places: BTreeMap::new() }
+    }
+
+    /// Whether an app that there was can be taken over as it is.
+    pub fn still_has(&self, name: &str) -> bool {
+        let app = self.old.and_then(|old| old.get(name));
+        !self.places.contains_key(name) && app.is_some_and(|app| app.component().is_file())
+    }
+
+    /// Takes over an app that there was.
+    pub fn take_over(&mut self, name: &str, place: &str) {
+        let Some(app) = self.old.and_then(|old| old.get(name)) else { return };
+        self.names.push(name.to_owned());
+        self.places.insert(name.to_owned(), place.to_owned());
+        self.own_addresses(name, app, place);
+        self.apps.insert(name.to_owned(), app.clone());
+    }
+
+    /// No two have the same.
+    fn own_addresses(&mut self, name: &str, app: &App, place: &str) {
+        for bind in app.own_addresses().iter().filter(|bind| !is_any_port(bind)) {
+            match self.binds.iter().find(|(other, _)| other == bind) {
+                Some((_, other)) => {
+                    self.mistakes.add(format!("{place}: app.{name}.bind: app {other} has the same address"));
+                }
+                None => self.binds.push((bind.clone(), name.to_owned())),
+            }
+        }
     }
 
     /// One file. Only the first may have more than apps and routes.
@@ -188,9 +218,10 @@ impl<'a> Reader<'a> {
                 self.mistakes.at(text, &span, format!("app.{name}: there is one already, at {other}"));
                 continue;
             }
+            self.names.push(name.clone());
             self.places.insert(name.clone(), text.place(span.start));
             if let Some(app) = self.app(&name, table) {
-                self.apps.insert(name, app);
+                self.apps.insert(name, Arc::new(app));
             }
         }
         for kind in ["redirect", "static", "maintenance"] {
@@ -239,7 +270,7 @@ impl<'a> Reader<'a> {
         if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
             self.mistakes.at(text, &table.span, format!("app.{name}: a name has letters, digits, - and _ only"));
         }
-        let mut options = Options::inherited(self.keys, self.server);
+        let mut options = Options { arguments: self.inherited.to_vec(), places: Vec::new() };
         options.take(self.keys, Scope::App, &mut table, self.mistakes);
         let has_own_addresses = options.has("bind");
         let component = self.component(&mut table);
@@ -259,14 +290,7 @@ impl<'a> Reader<'a> {
             None => options.check(Source::File(component), &place, self.mistakes)?,
         };
         let app = App { settings, workers, cgroup, arguments: options.arguments, has_own_addresses, user: None };
-        for bind in app.own_addresses().iter().filter(|bind| !is_any_port(bind)) {
-            match self.binds.iter().find(|(other, _)| other == bind) {
-                Some((_, other)) => {
-                    self.mistakes.at(text, &place.1, format!("app.{name}.bind: app {other} has the same address"))
-                }
-                None => self.binds.push((bind.clone(), name.to_owned())),
-            }
-        }
+        self.own_addresses(name, &app, &text.place(place.1.start));
         Some(app)
     }
 

@@ -3,6 +3,7 @@
 
 mod apps;
 mod cgroup;
+mod kept;
 mod keys;
 mod mistakes;
 mod relay;
@@ -19,6 +20,7 @@ pub use routes::{Action, Match, Route, Table as Routes, rest};
 pub use schema::schema;
 
 use self::apps::{Options, Reader};
+use self::kept::Kept;
 use self::keys::{Key, Scope};
 use self::mistakes::{Mistakes, Text};
 use self::table::{Entry, Table};
@@ -28,22 +30,24 @@ use crate::exit::Failure;
 use nix::unistd::geteuid;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 use toml::de::DeTable;
 
 /// A server with its apps, checked.
 #[derive(Debug)]
 pub struct Config {
     pub server: Settings,
-    pub apps: BTreeMap<String, App>,
+    pub apps: Apps,
     pub routes: Vec<Route>,
     /// Whether a host that no route is for gets 421 instead of 404.
     pub misdirected: bool,
     /// What all apps may have together.
     pub most: Most,
-    /// All files that were read.
-    pub files: Vec<PathBuf>,
+    kept: Kept,
 }
+
+pub type Apps = BTreeMap<String, Arc<App>>;
 
 /// Workers and bytes of memory.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -94,8 +98,8 @@ const MAX_GATEWAYS: u64 = 256;
 const SERVER_KEYS: [&str; 7] = ["include", "gateways", "unknown-host", "limits", "max-workers", "max-memory", "users"];
 const TOP_KEYS: [&str; 6] = ["server", "app", "redirect", "static", "maintenance", "dev"];
 
-/// Reads and checks everything; the failure lists every mistake. Apps with the options that they had in `old` are taken
-/// from there, which is most of the work where one of a thousand has changed.
+/// Reads and checks everything; the failure lists every mistake. Files that say what they said in `old`, and apps with
+/// the options that they had there, are taken from there, which is most of the work where one of a thousand has changed.
 pub fn read(path: &Path, old: Option<&Config>) -> Result<Config, Failure> {
     check(Text::read(path).map_err(Failure::usage)?, old, include)
 }
@@ -123,12 +127,19 @@ fn check(
         server = Server::read(table, &keys, &mut mistakes);
     }
     let included = include(&main, &server.include, &mut mistakes);
-    let mut reader = Reader::new(&keys, &server.options, &mut mistakes);
-    reader.old = old.map(|old| &old.apps);
+    let inherited = server.options.inherited(&keys);
+    let mut kept = Kept::new(inherited.clone(), server.users.clone());
+    let old_files = old.map(|old| &old.kept).filter(|old| old.is_like(&kept));
+    let mut reader = Reader::new(&keys, &inherited, old.map(|old| &old.apps), &mut mistakes);
     reader.file(top, true);
     for text in &included {
+        if old_files.is_some_and(|old| kept.take_over(text, old, &mut reader)) {
+            continue;
+        }
+        let (apps, routes) = (reader.names.len(), reader.routes.len());
         let top = parse(text, reader.mistakes);
         reader.file(top, false);
+        kept.keep(text, &reader, apps, routes);
     }
     let Reader { mut apps, routes, .. } = reader;
     if let Some(users) = &server.users {
@@ -146,12 +157,11 @@ fn check(
         mistakes.at(&main, &span, format!("server.max-workers {most}: the apps have {least} at least, by their min"));
     }
     let settings = server.options.check(Source::Config(main.path.clone()), &(&main, span), &mut mistakes);
-    let files = std::iter::once(&main).chain(&included).map(|text| text.path.clone()).collect();
     let Server { gateways, misdirected, most, .. } = server;
     match (mistakes.into_result(), settings) {
         (Ok(()), Some(server)) => {
             let server = Settings { workers: gateways, max_workers: gateways, ..server };
-            Ok(Config { server, apps, routes, misdirected, most, files })
+            Ok(Config { server, apps, routes, misdirected, most, kept })
         }
         (mistakes, _) => Err(Failure::usage(mistakes.err().unwrap_or_default())),
     }

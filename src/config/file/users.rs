@@ -1,9 +1,10 @@
 //! `server.users`: user ids for apps that do not say whom they run as, one for each.
 
-use super::App;
+use super::Apps;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Users {
     first: u32,
     count: u32,
@@ -23,7 +24,7 @@ impl Users {
     }
 
     /// Gives each app without a user one that no other has; the apps for which there is none.
-    pub fn assign(&self, apps: &mut BTreeMap<String, App>, old: Option<&BTreeMap<String, App>>) -> Vec<String> {
+    pub fn assign(&self, apps: &mut Apps, old: Option<&Apps>) -> Vec<String> {
         let named = apps.values().filter_map(|app| app.settings.identity);
         let mut taken: BTreeSet<u32> = named.map(|identity| identity.user.as_raw()).collect();
         let without: Vec<String> =
@@ -32,7 +33,9 @@ impl Users {
         let found = self.find(&without, before, &mut taken);
         let lacking = without.into_iter().filter(|name| !found.contains_key(name)).collect();
         for (name, user) in found {
-            apps.entry(name).and_modify(|app| app.user = Some(user));
+            if let Some(app) = apps.get_mut(&name).filter(|app| app.user != Some(user)) {
+                Arc::make_mut(app).user = Some(user);
+            }
         }
         lacking
     }

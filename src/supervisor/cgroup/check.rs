@@ -2,16 +2,15 @@
 
 use super::Groups;
 use crate::cli::Sandbox;
-use crate::config::file::App;
+use crate::config::file::Apps;
 use crate::exit::{Exit, Failure};
-use std::collections::BTreeMap;
 
 const ADVICE: &str =
     "start the server alone in a control group that is its own to change, as Delegate=yes of systemd does";
 
 impl Groups {
     /// Tells it once; in `strict` they have to be there.
-    pub fn check(&mut self, apps: &BTreeMap<String, App>) -> Result<(), Failure> {
+    pub fn check(&mut self, apps: &Apps) -> Result<(), Failure> {
         let lacking = apps.iter().filter_map(|(name, app)| Some((name, app, self.lacks(&app.cgroup)?)));
         let lacking: Vec<_> = lacking.collect();
         let strict = lacking.iter().find(|(_, app, _)| app.settings.sandbox == Sandbox::Strict);

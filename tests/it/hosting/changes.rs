@@ -129,3 +129,50 @@ fn gateways_are_replaced_for_folders_that_they_cannot_open() {
     eventually("files are served", || (host.ask("files.test", "/page.txt").text() == "a page").then_some(()));
     assert_ne!(host.gateways(), gateways);
 }
+
+#[test]
+fn of_included_files_those_that_have_changed_are_read_anew() {
+    let hello = app("hello", "hello-sync", "");
+    let include = "include = [\"apps.d/*.toml\"]";
+    let host = Host::with(include, &hello);
+    let apps = host.folder.path().join("apps.d");
+    fs::create_dir(&apps).unwrap();
+    let component = apps.join("b.wasm");
+    fs::copy(guest("testbed-sync"), &component).unwrap();
+    let b = "[app.b]\ncomponent = \"b.wasm\"\nroute = \"b.test\"\n";
+    fs::write(apps.join("a.toml"), app("a", "testbed-sync", "env = { KEY = \"old\" }")).unwrap();
+    fs::write(apps.join("b.toml"), b).unwrap();
+    host.reload();
+    assert_eq!(host.ask("a.test", "/env").json()["KEY"], "old");
+    assert_eq!(host.ask("b.test", "/hello").text(), "Hello, world!");
+    let (hello_server, b_server) = (host.process("hello"), host.process("b"));
+
+    fs::write(apps.join("a.toml"), app("a", "testbed-sync", "env = { KEY = \"new\" }")).unwrap();
+    host.reload();
+    eventually("a's new options", || (host.ask("a.test", "/env").json()["KEY"] == "new").then_some(()));
+    assert_eq!(host.process("hello"), hello_server, "others go on");
+    assert_eq!(host.process("b"), b_server, "others go on");
+
+    // What they have from the server counts too: with it they are other servers.
+    host.write_with(&format!("{include}\n[server.limits]\nrequest-line = 2000\n"), &hello);
+    host.reload();
+    eventually("another server for b", || host.process("b").filter(|server| Some(server) != b_server.as_ref()));
+
+    let refused = |what: &str| {
+        let refused = host.control(&["reload"]);
+        assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+        assert!(refused.stderr.contains(what), "{}", refused.stderr);
+        assert_eq!(host.ask("b.test", "/hello").text(), "Hello, world!");
+    };
+    fs::copy(apps.join("b.toml"), apps.join("c.toml")).unwrap();
+    refused("app.b: there is one already");
+    fs::remove_file(apps.join("c.toml")).unwrap();
+    fs::rename(&component, apps.join("b.old")).unwrap();
+    refused("b.wasm: there is no such file");
+    fs::rename(apps.join("b.old"), &component).unwrap();
+
+    fs::remove_file(apps.join("b.toml")).unwrap();
+    host.reload();
+    assert_eq!(host.ask("b.test", "/hello").status, 404);
+    assert_eq!(host.ask("a.test", "/env").json()["KEY"], "new");
+}
