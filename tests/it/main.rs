@@ -36,6 +36,7 @@ mod new;
 mod offload;
 mod outbound;
 mod outbound_limits;
+mod outbound_names;
 mod outbound_sockets;
 mod queue;
 mod recycling;
