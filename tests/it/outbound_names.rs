@@ -22,12 +22,14 @@ impl NameServer {
     /// `answer` gets a name, and how often it was asked for before; no addresses mean that there is no such name. None
     /// where port 53 is not to be had, as only root may.
     fn start(answer: impl Fn(&str, usize) -> Vec<[u8; 4]> + Send + 'static) -> Option<Self> {
-        // An address that no other test has at the same time.
-        let [_, _, high, low] = std::process::id().to_be_bytes();
-        let address = IpAddr::from([127, 53, high, low.clamp(1, 254)]);
-        let socket = match UdpSocket::bind((address, 53)) {
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => return None,
-            bound => bound.unwrap(),
+        // The first address that no other test has at the same time.
+        let addresses = (1..=254).map(|last| IpAddr::from([127, 53, 53, last]));
+        let bound = addresses.map(|address| (address, UdpSocket::bind((address, 53))));
+        let mut free =
+            bound.skip_while(|(_, bound)| bound.as_ref().is_err_and(|error| error.kind() == ErrorKind::AddrInUse));
+        let (address, socket) = match free.next().unwrap() {
+            (_, Err(error)) if error.kind() == ErrorKind::PermissionDenied => return None,
+            (address, bound) => (address, bound.unwrap()),
         };
         let asked = Arc::new(Mutex::new(Vec::new()));
         let names = asked.clone();
