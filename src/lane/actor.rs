@@ -197,16 +197,6 @@ async fn serve_at_once(
     function: template::HandleAsync,
 ) -> Result<()> {
     let concurrency = lane.shop().plan.concurrency;
-    let watch = |cx: &Context<'_>| {
-        handle.with_in_flight(|list| list.iter().for_each(|exchange| exchange.watcher.register(cx.waker())));
-    };
-    // Those that are finished go from the list; whether as many are left as there may be.
-    let is_full = || {
-        handle.with_in_flight(|list| {
-            list.retain(|exchange| !exchange.is_finished());
-            list.len() >= concurrency
-        })
-    };
     let mut calls = FuturesUnordered::new();
     // Tasks that were there before the first request are startup's, and go on until shutdown ends them: nobody waits for
     // those, nor then for others, which cannot be told from them.
@@ -227,14 +217,14 @@ async fn serve_at_once(
                 return Poll::Pending;
             }
             if is_to_retire(lane, handle) {
-                watch(cx);
-                let done = calls.is_empty() && handle.with_in_flight(|list| list.iter().all(|one| one.is_finished()));
+                handle.finished.register(cx.waker());
+                let done = calls.is_empty() && handle.unfinished() == 0;
                 return if done && (has_background || !has_tasks(cx)) { Poll::Ready(Ok(())) } else { Poll::Pending };
             }
-            if is_full() {
-                watch(cx);
-                // One may have finished before it was watched.
-                if is_full() {
+            if handle.unfinished() >= concurrency {
+                handle.finished.register(cx.waker());
+                // One may have finished before that.
+                if handle.unfinished() >= concurrency {
                     return Poll::Pending;
                 }
             }
@@ -294,8 +284,7 @@ fn take(lane: &Lane, handle: &Arc<Handle>, always_pool: bool) -> Option<Job> {
     }?;
     handle.slice.begin_request();
     handle.served.fetch_add(1, Relaxed);
-    job.exchange.taken_by(handle.clone());
-    handle.with_in_flight(|list| list.push(job.exchange.clone()));
+    handle.begin(&job.exchange);
     Some(job)
 }
 

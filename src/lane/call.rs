@@ -35,6 +35,7 @@ pub async fn call_sync(store: &mut Store<State>, function: HandleSync, job: Job)
         }
         Err(error) => exchange.refuse(not_passed_on(&error)),
     }
+    exchange.set_returned();
     Ok(())
 }
 

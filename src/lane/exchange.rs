@@ -5,7 +5,8 @@ use super::queue::Lane;
 use futures::task::AtomicWaker;
 use http::Response;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{AcqRel, Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -78,23 +79,24 @@ pub struct Exchange {
     answer: Mutex<Answer>,
     /// The guest has given a response.
     responded: AtomicBool,
-    /// The response's body has been passed on, or nobody wants it.
-    delivered: AtomicBool,
+    /// `RETURNED` and `DELIVERED`.
+    ends: AtomicU8,
     /// The instance ended while this was in flight: a body that just stops is not complete.
     broken: AtomicBool,
     /// The guest may have more to say at once: what it said so far is better sent together with that.
     more_to_come: AtomicBool,
     /// Wakes the connection when that is over.
     reader: AtomicWaker,
-    /// The guest's handler has returned.
-    returned: AtomicBool,
     /// The actor that took the request.
     taker: OnceLock<Arc<Handle>>,
     /// The response was ended because it took too long.
     cut: AtomicBool,
-    /// Wakes the actor when the body has been delivered, if the actor waits for that.
-    pub watcher: AtomicWaker,
 }
+
+/// The guest's handler has returned.
+const RETURNED: u8 = 1;
+/// The response's body has been passed on, or nobody wants it.
+const DELIVERED: u8 = 2;
 
 impl Default for Exchange {
     fn default() -> Self {
@@ -104,14 +106,12 @@ impl Default for Exchange {
             expired: AtomicBool::new(false),
             answer: Mutex::default(),
             responded: AtomicBool::new(false),
-            delivered: AtomicBool::new(false),
+            ends: AtomicU8::new(0),
             broken: AtomicBool::new(false),
             more_to_come: AtomicBool::new(false),
             reader: AtomicWaker::new(),
-            returned: AtomicBool::new(false),
             taker: OnceLock::new(),
             cut: AtomicBool::new(false),
-            watcher: AtomicWaker::new(),
         }
     }
 }
@@ -127,7 +127,7 @@ impl Exchange {
             Due::Late(self.began)
         } else if !self.responded.load(Relaxed) {
             Due::Late(self.began + limit)
-        } else if self.delivered.load(Relaxed) {
+        } else if self.ends.load(Relaxed) & DELIVERED != 0 {
             Due::Late(*self.finishing.get_or_init(|| now) + limit)
         } else {
             Due::Again(now + limit.min(LOOK))
@@ -231,18 +231,27 @@ impl Exchange {
     }
 
     pub fn set_returned(&self) {
-        self.returned.store(true, Relaxed);
+        self.end(RETURNED);
     }
 
     /// Whether an asynchronous call is over and the body that its guest goes on producing has been passed on too.
     pub fn is_finished(&self) -> bool {
-        self.returned.load(Relaxed) && self.delivered.load(Relaxed)
+        self.ends.load(Relaxed) == RETURNED | DELIVERED
     }
 
     /// The body has been passed on to its end, or was given up.
     pub fn set_delivered(&self) {
-        self.delivered.store(true, Relaxed);
-        self.watcher.wake();
+        self.end(DELIVERED);
+    }
+
+    fn end(&self, end: u8) {
+        let before = self.ends.fetch_or(end, AcqRel);
+        if before & end == 0
+            && before | end == RETURNED | DELIVERED
+            && let Some(handle) = self.taker.get()
+        {
+            handle.has_finished_one();
+        }
     }
 }
 

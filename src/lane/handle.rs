@@ -7,8 +7,12 @@ use crate::guest::limits::Memory;
 use crate::guest::state::Place;
 use futures::task::AtomicWaker;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// Finished requests on the list of those in flight that are no reason to tidy it.
+const KEPT: usize = 16;
 
 pub struct Handle {
     pub waker: AtomicWaker,
@@ -24,8 +28,13 @@ pub struct Handle {
     phase: AtomicU8,
     /// Requests in flight have been told why the instance ended, and log it.
     told: AtomicBool,
-    /// Requests taken and not finished: the guest still works on them or their bodies are on their way.
+    /// Requests taken and not finished, the guest still works on them or their bodies are on their way; and some that
+    /// are finished.
     in_flight: Mutex<Vec<Arc<Exchange>>>,
+    /// How many are not.
+    unfinished: AtomicUsize,
+    /// Wakes the actor, if it waits for that, when one is finished.
+    pub finished: AtomicWaker,
     /// Requests that were in flight when the instance died.
     lost: AtomicU64,
     /// It is recycled after this many requests, above this memory.
@@ -86,6 +95,8 @@ impl Handle {
             phase: AtomicU8::new(Phase::Starting as u8),
             told: AtomicBool::new(false),
             in_flight: Mutex::default(),
+            unfinished: AtomicUsize::new(0),
+            finished: AtomicWaker::new(),
             lost: AtomicU64::new(0),
             most_requests: most_requests.saturating_add(random(settings.max_requests_jitter, instance)),
             most_memory: or_never(settings.max_instance_memory),
@@ -108,6 +119,28 @@ impl Handle {
 
     pub fn with_in_flight<R>(&self, with: impl FnOnce(&mut Vec<Arc<Exchange>>) -> R) -> R {
         with(&mut self.in_flight.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes a request.
+    pub fn begin(self: &Arc<Self>, exchange: &Arc<Exchange>) {
+        let unfinished = self.unfinished.fetch_add(1, Relaxed);
+        exchange.taken_by(self.clone());
+        self.with_in_flight(|list| {
+            // Not each time: there may be hundreds.
+            if list.len() > 2 * unfinished + KEPT {
+                list.retain(|exchange| !exchange.is_finished());
+            }
+            list.push(exchange.clone());
+        });
+    }
+
+    pub fn has_finished_one(&self) {
+        self.unfinished.fetch_sub(1, AcqRel);
+        self.finished.wake();
+    }
+
+    pub fn unfinished(&self) -> usize {
+        self.unfinished.load(Acquire)
     }
 
     /// Nothing that is in flight will be answered.
