@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
 /// How long a guest may compute on the loop in one go.
-pub const SLICE: Duration = Duration::from_millis(1);
+pub const SLICE: Duration = Duration::from_micros(500);
 
 /// One actor's slice, shared by its guest's epoch callback, by whoever polls the actor and by whoever ends it.
 pub struct Slice {

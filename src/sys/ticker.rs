@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 use wasmtime::Engine;
 
 /// How often the epoch advances while guests run: by so much a guest may overdraw its time slice.
-const TICK: Duration = Duration::from_micros(500);
+const TICK: Duration = Duration::from_millis(1);
 /// After this many ticks without a running guest the ticking stops: starting it again costs a system call.
-const LINGER: u32 = 20;
+const LINGER: u32 = 4;
 
 pub struct Ticker {
     epoch: Instant,
