@@ -57,13 +57,13 @@ impl Options {
             }
             let Some(mut inner) = table.take_table(name, mistakes) else { continue };
             self.take_from(keys, scope, name, &mut inner, mistakes);
-            inner.finish(&names(keys, scope, name), mistakes);
+            inner.finish(names(keys, scope, name), mistakes);
         }
     }
 
     fn take_from(&mut self, keys: &[Key], scope: Scope, name: &str, table: &mut Table, mistakes: &mut Mistakes) {
         let text = table.text;
-        for key in keys.iter().filter(|key| key.table == name && fits(key, scope)) {
+        for key in of_table(keys, scope, name) {
             let Some(entry) = table.take(&key.name) else { continue };
             let entries = if key.is_list() { entry.into_list() } else { vec![entry] };
             // What the server says is replaced, not added to.
@@ -152,8 +152,13 @@ fn fits(key: &Key, scope: Scope) -> bool {
     key.scope == scope || key.scope == Scope::Both
 }
 
-pub fn names(keys: &[Key], scope: Scope, table: &str) -> Vec<String> {
-    keys.iter().filter(|key| key.table == table && fits(key, scope)).map(|key| key.name.clone()).collect()
+/// The keys that a table takes.
+pub fn of_table<'a>(keys: &'a [Key], scope: Scope, table: &str) -> impl Iterator<Item = &'a Key> {
+    keys.iter().filter(move |key| fits(key, scope) && key.table == table)
+}
+
+pub fn names<'a>(keys: &'a [Key], scope: Scope, table: &str) -> impl Iterator<Item = &'a str> {
+    of_table(keys, scope, table).map(|key| key.name.as_str())
 }
 
 /// Reads the files' apps and routes.
@@ -230,7 +235,7 @@ impl<'a> Reader<'a> {
         if is_main {
             top.take("dev");
         }
-        top.finish(&super::TOP_KEYS.map(str::to_owned), self.mistakes);
+        top.finish(super::TOP_KEYS, self.mistakes);
     }
 
     /// `[redirect]`, `[static]`, `[maintenance]`: a match and where it leads.
@@ -279,8 +284,7 @@ impl<'a> Reader<'a> {
         self.env(&mut table, &mut options);
         self.dirs(&mut table, &mut options);
         let cgroup = Limits::take(&mut table, self.mistakes);
-        let known = names(self.keys, Scope::App, "").into_iter().chain(APP_KEYS.map(str::to_owned));
-        table.finish(&known.collect::<Vec<_>>(), self.mistakes);
+        table.finish(names(self.keys, Scope::App, "").chain(APP_KEYS), self.mistakes);
         options.finish(name, workers);
         let component = component?;
         let old = self.old.and_then(|old| old.get(name));
@@ -319,7 +323,7 @@ impl<'a> Reader<'a> {
                     inner.take(key).and_then(|entry| entry.number(text, self.mistakes)).unwrap_or(default)
                 };
                 let (min, max) = (number("min", 0), number("max", 1));
-                inner.finish(&["min", "max"].map(str::to_owned), self.mistakes);
+                inner.finish(["min", "max"], self.mistakes);
                 (min, max)
             }),
             _ => entry.number(text, self.mistakes).map(|number| (number, number)),
@@ -344,7 +348,7 @@ impl<'a> Reader<'a> {
                     let Some(mut inner) = entry.into_table(text, self.mistakes) else { continue };
                     let strip = inner.take("strip-prefix").and_then(|entry| entry.boolean(text, self.mistakes));
                     let matches = inner.take("match").and_then(|entry| entry.text(text, self.mistakes));
-                    inner.finish(&["match", "strip-prefix"].map(str::to_owned), self.mistakes);
+                    inner.finish(["match", "strip-prefix"], self.mistakes);
                     (matches, strip.unwrap_or(false))
                 }
                 _ => (entry.text(text, self.mistakes), false),
@@ -383,7 +387,7 @@ impl<'a> Reader<'a> {
                     Err(error) => self.mistakes.at(text, &span, format!("{path}: {name}: {error}")),
                 }
             }
-            from.finish(&["file", "env"].map(str::to_owned), self.mistakes);
+            from.finish(["file", "env"], self.mistakes);
         }
     }
 
@@ -397,7 +401,7 @@ impl<'a> Reader<'a> {
             let mut wanted = |key| dir.take(key).and_then(|entry| entry.text(text, self.mistakes));
             let (host, guest) = (wanted("host"), wanted("guest"));
             let read_only = dir.take("read-only").and_then(|entry| entry.boolean(text, self.mistakes)).unwrap_or(false);
-            dir.finish(&["host", "guest", "read-only"].map(str::to_owned), self.mistakes);
+            dir.finish(["host", "guest", "read-only"], self.mistakes);
             let (Some(host), Some(guest)) = (host, guest) else {
                 self.mistakes.at(text, &span, format!("{path}: host and guest are needed"));
                 continue;

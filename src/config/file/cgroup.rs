@@ -40,7 +40,7 @@ impl Limits {
                 entry.mistake(text, &why, mistakes);
             }
         }
-        table.finish(&KEYS.map(|(key, _)| key.to_owned()), mistakes);
+        table.finish(KEYS.map(|(key, _)| key), mistakes);
         limits
     }
 

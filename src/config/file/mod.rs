@@ -131,14 +131,15 @@ fn check(
     let mut kept = Kept::new(inherited.clone(), server.users.clone());
     let old_files = old.map(|old| &old.kept).filter(|old| old.is_like(&kept));
     let mut reader = Reader::new(&keys, &inherited, old.map(|old| &old.apps), &mut mistakes);
-    reader.file(top, true);
-    for text in &included {
+    let files = [(&main, Some(top))].into_iter().chain(included.iter().map(|text| (text, None)));
+    for (text, main) in files {
         if old_files.is_some_and(|old| kept.take_over(text, old, &mut reader)) {
             continue;
         }
         let (apps, routes) = (reader.names.len(), reader.routes.len());
-        let top = parse(text, reader.mistakes);
-        reader.file(top, false);
+        let is_main = main.is_some();
+        let top = main.unwrap_or_else(|| parse(text, reader.mistakes));
+        reader.file(top, is_main);
         kept.keep(text, &reader, apps, routes);
     }
     let Reader { mut apps, routes, .. } = reader;
@@ -227,8 +228,7 @@ impl Server {
                 users.inspect_err(|why| entry.mistake(text, why, mistakes)).ok()
             });
         }
-        let known = apps::names(keys, Scope::Server, "").into_iter().chain(SERVER_KEYS.map(str::to_owned));
-        table.finish(&known.collect::<Vec<_>>(), mistakes);
+        table.finish(apps::names(keys, Scope::Server, "").chain(SERVER_KEYS), mistakes);
         server
     }
 }

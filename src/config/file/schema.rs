@@ -84,9 +84,7 @@ fn app(keys: &[Key]) -> Value {
 /// The options that a table takes, with those in the tables below it.
 fn table(keys: &[Key], scope: Scope) -> Value {
     let of = |name: &str| -> Map<String, Value> {
-        let names = apps::names(keys, scope, name);
-        let keys = keys.iter().filter(|key| key.table == name && names.contains(&key.name));
-        keys.map(|key| (key.name.clone(), value(key))).collect()
+        apps::of_table(keys, scope, name).map(|key| (key.name.clone(), value(key))).collect()
     };
     let mut properties = of("");
     for name in ["limits", "allow"] {

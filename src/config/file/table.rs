@@ -36,7 +36,11 @@ impl<'a> Table<'a> {
     pub fn take(&mut self, key: &str) -> Option<Entry<'a>> {
         let at = self.entries.iter().position(|(name, ..)| name == key)?;
         let (name, _, value) = self.entries.remove(at);
-        Some(Entry { path: self.path_of(&name), span: value.span(), key: name, value: value.into_inner() })
+        Some(self.entry(name, value))
+    }
+
+    fn entry(&self, key: String, value: Spanned<DeValue<'a>>) -> Entry<'a> {
+        Entry { path: self.path_of(&key), span: value.span(), key, value: value.into_inner() }
     }
 
     pub fn take_table(&mut self, key: &str, mistakes: &mut Mistakes) -> Option<Table<'a>> {
@@ -46,14 +50,18 @@ impl<'a> Table<'a> {
 
     /// All that is left, in the order of the file.
     pub fn take_all(&mut self) -> Vec<Entry<'a>> {
-        let keys: Vec<_> = self.entries.iter().map(|(key, ..)| key.clone()).collect();
-        keys.iter().filter_map(|key| self.take(key)).collect()
+        let entries = std::mem::take(&mut self.entries);
+        entries.into_iter().map(|(key, _, value)| self.entry(key, value)).collect()
     }
 
     /// Whatever nobody wanted; `known` are the names there are.
-    pub fn finish(self, known: &[String], mistakes: &mut Mistakes) {
+    pub fn finish<'k>(self, known: impl IntoIterator<Item = &'k str>, mistakes: &mut Mistakes) {
+        if self.entries.is_empty() {
+            return;
+        }
+        let known: Vec<_> = known.into_iter().collect();
         for (key, span, _) in &self.entries {
-            let like = nearest(key, known).map(|name| format!(": did you mean {name}?")).unwrap_or_default();
+            let like = nearest(key, &known).map(|name| format!(": did you mean {name}?")).unwrap_or_default();
             mistakes.at(self.text, span, format!("{}: there is no such key{like}", self.path_of(key)));
         }
     }
@@ -129,8 +137,8 @@ impl<'a> Entry<'a> {
 }
 
 /// The known name that differs least, if it is near enough to be meant.
-fn nearest<'k>(key: &str, known: &'k [String]) -> Option<&'k String> {
-    let by_distance = known.iter().map(|name| (strsim::levenshtein(key, name), name));
+fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
+    let by_distance = known.iter().map(|name| (strsim::levenshtein(key, name), *name));
     by_distance.filter(|(distance, name)| *distance <= 1 + name.len() / 4).min().map(|(_, name)| name)
 }
 
@@ -140,9 +148,9 @@ mod tests {
 
     #[test]
     fn a_mistyped_key_is_recognised() {
-        let known = ["workers", "threads", "component"].map(str::to_owned);
-        assert_eq!(nearest("wokers", &known).map(String::as_str), Some("workers"));
-        assert_eq!(nearest("compnent", &known).map(String::as_str), Some("component"));
+        let known = ["workers", "threads", "component"];
+        assert_eq!(nearest("wokers", &known), Some("workers"));
+        assert_eq!(nearest("compnent", &known), Some("component"));
         assert_eq!(nearest("colour", &known), None);
     }
 }
