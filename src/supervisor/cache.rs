@@ -130,8 +130,8 @@ fn default_folder() -> Option<PathBuf> {
     cache.map(|cache| cache.join("wasmserve"))
 }
 
-/// Makes the folder if need be and checks that nobody else can plant code in it.
-/// Makes the folder if need be. What it is in the end counts, where it is a link.
+/// Makes the folder if need be and checks that nobody else can plant code in it. What it is in the end counts, where it is
+/// a link.
 fn check(folder: &Path) -> Result<PathBuf, String> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| format!("cannot be made: {error}"))?;
     let folder = folder.canonicalize().map_err(|error| error.to_string())?;
