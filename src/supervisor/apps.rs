@@ -105,6 +105,13 @@ impl Apps {
         }
     }
 
+    /// What is served stays this: apps that were prepared for what is given up go again.
+    pub fn forget_new(&mut self, work: &Work) {
+        let Work::Gateway(config) = work else { return };
+        let new = self.hosted.iter_mut().filter(|(name, _)| !config.apps.contains_key(*name));
+        new.for_each(|(_, hosted)| hosted.remove());
+    }
+
     fn is_limited(&self) -> bool {
         self.most != Most::UNLIMITED
     }

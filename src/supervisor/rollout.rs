@@ -278,7 +278,7 @@ impl Supervisor {
         let Some(rollout) = self.generations.rollout.take() else { return };
         let (name, generation, message) = (rollout.name, rollout.number, failure.message.clone());
         let goes_on = self.generations.current.number;
-        self.apps.apply(&self.generations.current.loaded.work);
+        self.apps.forget_new(&self.generations.current.loaded.work);
         let text = &message[..crate::log::fitting(&message, crate::log::MAX_TEXT - 400)];
         tracing::error!(
             event = "reload-failed",

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::{
-    Finished, Http2, Process, Response, Server, Wasmserve, chunked, eventually, guest, parallel, request, timed,
+    Finished, Http2, Process, Record, Response, Server, Wasmserve, chunked, eventually, guest, parallel, request, timed,
 };
 
 mod addresses;
@@ -72,10 +72,13 @@ impl Host {
         fs::write(self.folder.path().join("wasmserve.toml"), server_table(server) + apps).unwrap();
     }
 
-    fn reload(&self) {
+    /// Returns its record of how that ended.
+    fn reload(&self) -> Record {
         let mark = self.len();
         self.signal(SIGHUP);
-        self.wait_from(mark, "the end of the reload", |r| r.is_event("reload-finished") || r.is_event("reload-failed"));
+        // Apps that load their components anew say the same.
+        let is_end = |r: &Record| r.is_event("reload-finished") || r.is_event("reload-failed");
+        self.wait_from(mark, "the end of the reload", |r| r.text("app").is_empty() && is_end(r))
     }
 
     fn ask(&self, host: &str, target: &str) -> Response {

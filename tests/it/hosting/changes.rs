@@ -79,6 +79,24 @@ fn a_file_with_mistakes_changes_nothing() {
 }
 
 #[test]
+fn a_reload_that_is_refused_loads_no_component_anew() {
+    let folder = TempDir::new().unwrap();
+    let component = folder.path().join("app.wasm");
+    fs::copy(guest("hello-sync"), &component).unwrap();
+    let one = format!("[app.one]\ncomponent = \"{}\"\nroute = \"one.test\"\n", component.display());
+    let host = Host::start(&one);
+    host.ask("one.test", "/");
+    fs::copy(guest("testbed-sync"), &component).unwrap();
+    host.write(&(one.clone() + "[app.broken]\ncolour = 3\n"));
+    assert_eq!(host.control(&["reload"]).code, Some(2));
+    host.write(&one);
+    let mark = host.len();
+    host.reload();
+    host.wait_from(mark, "the app's own reload", |r| r.text("app") == "one" && r.is_event("reload-finished"));
+    eventually("the new component", || (host.ask("one.test", "/count").text() == "1").then_some(()));
+}
+
+#[test]
 fn gateways_and_their_connections_go_on_when_apps_change() {
     let hello = app("hello", "hello-sync", "");
     let host = Host::with("gateways = 2", &hello);

@@ -180,11 +180,8 @@ fn a_reload_that_asks_for_limits_in_strict_is_given_up_if_there_are_none() {
     let before = app("limited", "hello-sync", "sandbox = \"strict\"");
     let host = Host::start(&before);
     host.write(&(before + LIMITS));
-    let mark = host.len();
-    host.signal(SIGHUP);
     let expected = if has_limits() { "reload-finished" } else { "reload-failed" };
-    let end =
-        host.wait_from(mark, "the end of the reload", |r| r.is_event("reload-finished") || r.is_event("reload-failed"));
+    let end = host.reload();
     assert!(end.is_event(expected), "{}", end.line);
 }
 
