@@ -309,10 +309,10 @@ fn nothing_of_a_request_is_left_when_its_guest_is_gone() {
             client
         })
         .collect();
-    eventually("they have arrived", || (upstream.under_way().0 == 5).then_some(()));
+    eventually("they have arrived", || (upstream.under_way() == 5).then_some(()));
     assert_eq!(server.status()["slots"][0]["counters"]["outbound"], 5);
     drop(clients);
-    eventually("their connections have ended", || (upstream.under_way().0 == 0).then_some(()));
+    eventually("their connections have ended", || (upstream.under_way() == 0).then_some(()));
     eventually("none is counted", || (server.status()["slots"][0]["counters"]["outbound"] == 0).then_some(()));
 }
 

@@ -1,6 +1,8 @@
 //! How much guests may ask of others: how many requests, for how long, how large.
 
 use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
@@ -14,25 +16,31 @@ fn start(guest: &str, upstream: &Upstream, args: &[&str]) -> Server {
     Server::start(guest, &[&granted, args].concat())
 }
 
-/// Answers after a pause.
-fn slow(pause: Duration) -> Upstream {
-    Upstream::start(move |_, stream| {
+/// Takes its time, and counts how many requests wait for their answers at most.
+fn slow(pause: Duration) -> (Upstream, Arc<AtomicUsize>) {
+    let (waiting, most) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+    let seen = most.clone();
+    let upstream = Upstream::start(move |_, stream| {
+        seen.fetch_max(waiting.fetch_add(1, SeqCst) + 1, SeqCst);
         for_a_while(pause, || {});
+        // Before the answer: with it the next one may be sent.
+        waiting.fetch_sub(1, SeqCst);
         reply(stream, "200 OK", &[], b"greetings");
-    })
+    });
+    (upstream, most)
 }
 
 #[test]
 fn all_workers_together_send_so_many_at_a_time() {
     for guest in TESTBEDS {
-        let upstream = slow(Duration::from_millis(20));
+        let (upstream, most) = slow(Duration::from_millis(20));
         let server = start(guest, &upstream, &["--workers", "3", "--max-outbound", "4"]);
         let url = format!("/fetch?url={}&before=3", upstream.url());
         for text in parallel(24, |_| server.get(&url).text()) {
             assert_eq!(text, "greetings", "{guest}: who comes later waits");
         }
         assert_eq!(upstream.requests().len(), 96, "{guest}");
-        let most = upstream.under_way().1;
+        let most = most.load(SeqCst);
         assert!((2..=4).contains(&most), "{guest}: {most} at once");
     }
 }
@@ -43,7 +51,7 @@ fn who_waits_too_long_for_his_turn_is_told() {
     let server = start("testbed-async", &upstream, &["--workers", "1", "--max-outbound", "1"]);
     let mut first = server.connect();
     first.write(request("GET", &format!("/fetch?url={}", upstream.url()), &[], b""));
-    eventually("it has arrived", || (upstream.under_way().0 == 1).then_some(()));
+    eventually("it has arrived", || (upstream.under_way() == 1).then_some(()));
     let response = server.get(&format!("/fetch?url={}&connect_ms=50", upstream.url()));
     assert!(response.text().contains("ConnectionLimitReached"), "{}", response.text());
     assert_eq!(upstream.requests().len(), 1);
@@ -60,7 +68,7 @@ fn a_worker_that_was_killed_holds_nothing() {
     held.write(request("GET", &format!("/fetch?url={}/silent", upstream.url()), &[], b""));
     let mut second = server.connect_to(0);
     second.write(request("GET", &format!("/fetch?url={}/silent", upstream.url()), &[], b""));
-    eventually("they have arrived", || (upstream.under_way().0 == 2).then_some(()));
+    eventually("they have arrived", || (upstream.under_way() == 2).then_some(()));
     let url = format!("/fetch?url={}&connect_ms=20", upstream.url());
     let refused = server.connect_to(1).get(&url);
     assert!(refused.text().contains("ConnectionLimitReached"), "of all workers: {}", refused.text());
@@ -99,7 +107,7 @@ fn a_response_that_does_not_begin_is_given_up() {
         let server = start(guest, &upstream, &[]);
         let response = server.get(&format!("/fetch?url={}&first_byte_ms=30", upstream.url()));
         assert!(response.text().contains("ConnectionReadTimeout"), "{guest}: {}", response.text());
-        eventually("nothing is left of them", || (upstream.under_way().0 == 0).then_some(()));
+        eventually("nothing is left of them", || (upstream.under_way() == 0).then_some(()));
     }
 }
 
@@ -139,7 +147,7 @@ fn a_response_that_stops_is_given_up_and_does_not_look_complete() {
         client.write(request("GET", &format!("/fetch?url={}", upstream.url()), &[], b""));
         assert!(client.try_receive().is_err(), "{guest}");
         server.wait_for("the guest is told", |r| r.line.contains("fetch: "));
-        eventually("nothing is left of it", || (upstream.under_way().0 == 0).then_some(()));
+        eventually("nothing is left of it", || (upstream.under_way() == 0).then_some(()));
     }
 }
 
@@ -182,7 +190,7 @@ fn responses_have_a_size() {
         // 500 where nothing of it had been passed on.
         let endless = client.try_receive().map(|response| response.status);
         assert!(matches!(endless, Err(_) | Ok(500)), "{guest}: an endless one does not look complete: {endless:?}");
-        eventually("its connection has ended", || (upstream.under_way().0 == 0).then_some(()));
+        eventually("its connection has ended", || (upstream.under_way() == 0).then_some(()));
     }
 }
 

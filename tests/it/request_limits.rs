@@ -102,8 +102,7 @@ fn a_body_that_says_it_is_too_large_is_413_at_once() {
         assert_eq!(connection.receive().status, 413, "{guest}");
 
         let over_2 = server.http2();
-        let mut exchange = over_2.begin("POST", "/length", &[("content-length", "100001")]);
-        exchange.send(b"x");
+        let exchange = over_2.begin("POST", "/length", &[("content-length", "100001")]);
         assert_eq!(exchange.receive_head().0.status, 413, "{guest}");
         let whole = vec![b'x'; 100_000];
         assert_eq!(server.send("POST", "/length", &[], &whole).text(), "100000", "{guest}");

@@ -29,7 +29,6 @@ struct Seen {
     connections: AtomicUsize,
     requests: Mutex<Vec<Received>>,
     now: AtomicUsize,
-    most: AtomicUsize,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -93,9 +92,9 @@ impl Upstream {
         requests[0].clone()
     }
 
-    /// Requests under way, and how many there were at most.
-    pub fn under_way(&self) -> (usize, usize) {
-        (self.seen.now.load(SeqCst), self.seen.most.load(SeqCst))
+    /// Requests under way.
+    pub fn under_way(&self) -> usize {
+        self.seen.now.load(SeqCst)
     }
 }
 
@@ -110,8 +109,7 @@ pub fn reply(stream: &mut TcpStream, status: &str, headers: &[(&str, &str)], bod
 fn serve(mut stream: TcpStream, seen: &Seen, answer: &dyn Fn(&Received, &mut TcpStream)) {
     let mut input = BufReader::new(stream.try_clone().unwrap());
     while let Some(received) = read(&mut input) {
-        let now = seen.now.fetch_add(1, SeqCst) + 1;
-        seen.most.fetch_max(now, SeqCst);
+        seen.now.fetch_add(1, SeqCst);
         seen.requests.lock().unwrap().push(received.clone());
         answer(&received, &mut stream);
         seen.now.fetch_sub(1, SeqCst);
