@@ -234,7 +234,7 @@ impl Exchange {
         self.end(RETURNED);
     }
 
-    /// Whether an asynchronous call is over and the body that its guest goes on producing has been passed on too.
+    /// Whether the call is over and the body that its guest may go on producing has been passed on too.
     pub fn is_finished(&self) -> bool {
         self.ends.load(Relaxed) == RETURNED | DELIVERED
     }

@@ -1,4 +1,4 @@
-//! What included files said when they were last read. A reload of a thousand, of which one has changed, mostly compares
+//! What the files said when they were last read. A reload of a thousand apps, of which one has changed, mostly compares
 //! texts then.
 
 use super::apps::Reader;

@@ -132,13 +132,13 @@ fn check(
     let old_files = old.map(|old| &old.kept).filter(|old| old.is_like(&kept));
     let mut reader = Reader::new(&keys, &inherited, old.map(|old| &old.apps), &mut mistakes);
     let files = [(&main, Some(top))].into_iter().chain(included.iter().map(|text| (text, None)));
-    for (text, main) in files {
+    for (text, parsed) in files {
         if old_files.is_some_and(|old| kept.take_over(text, old, &mut reader)) {
             continue;
         }
         let (apps, routes) = (reader.names.len(), reader.routes.len());
-        let is_main = main.is_some();
-        let top = main.unwrap_or_else(|| parse(text, reader.mistakes));
+        let is_main = parsed.is_some();
+        let top = parsed.unwrap_or_else(|| parse(text, reader.mistakes));
         reader.file(top, is_main);
         kept.keep(text, &reader, apps, routes);
     }
